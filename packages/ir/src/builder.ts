@@ -1,0 +1,231 @@
+import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
+import { checkAttrs, checkInputs } from "./check.ts";
+import type { Dim, SymbolBounds } from "./dim.ts";
+import { type DType, isBlock } from "./dtype.ts";
+import { GraphError } from "./errors.ts";
+import type { AnyOpDef, AttrArgs, AttrValues, InputSpec, Inputs, OpDef, Outputs, TensorType } from "./op.ts";
+import { type OpTable, opByName, ops } from "./ops/index.ts";
+import { Tensor } from "./tensor.ts";
+
+/** A value of the graph that is being built. */
+export class Value {
+  readonly builder: GraphBuilder;
+  readonly id: ValueId;
+  constructor(builder: GraphBuilder, id: ValueId) {
+    this.builder = builder;
+    this.id = id;
+  }
+  get type(): TensorType {
+    return this.builder.typeOf(this.id);
+  }
+  get shape(): readonly Dim[] {
+    return this.type.shape;
+  }
+  get dtype(): DType {
+    return this.type.dtype;
+  }
+}
+
+/** A value, or a number that becomes a scalar constant of the other operands' dtype. */
+export type ValueLike = Value | number;
+
+// The builder's methods are derived from the op table: required inputs by position, then optional inputs and attributes by name.
+type Positional<I extends Inputs> = I extends readonly [infer H, ...infer T extends Inputs]
+  ? H extends { mode: "required" }
+    ? [ValueLike, ...Positional<T>]
+    : H extends { mode: "variadic" }
+      ? [readonly ValueLike[], ...Positional<T>]
+      : Positional<T>
+  : [];
+type OptionalInputs<I extends Inputs> = { readonly [K in Extract<I[number], { mode: "optional" }>["name"]]?: ValueLike | undefined };
+type Options<I extends Inputs, A> = OptionalInputs<I> & (A extends Record<string, never> ? unknown : A) & { readonly label?: string };
+type Result<O extends Outputs> = O extends readonly [string] ? Value : { readonly [K in O[number]]: Value };
+type Method<D> =
+  D extends OpDef<infer I, infer A, infer O>
+    ? Record<never, never> extends AttrArgs<A>
+      ? (...args: [...Positional<I>, options?: Options<I, AttrArgs<A>>]) => Result<O>
+      : (...args: [...Positional<I>, options: Options<I, AttrArgs<A>>]) => Result<O>
+    : never;
+type LeafKey = "input" | "param" | "constant" | "state";
+export type OpMethods = { readonly [K in Exclude<keyof OpTable, LeafKey>]: Method<OpTable[K]> };
+
+/** The graph builder with one method per op. */
+export type Builder = GraphBuilder & OpMethods;
+
+/** Builds a Graph node by node; every node is checked and typed as it is added. */
+export class GraphBuilder {
+  readonly name: string;
+  /** Block path that new nodes are attributed to. */
+  origin: string | undefined;
+  readonly #nodes: Node[] = [];
+  readonly #values: ValueInfo[] = [];
+  readonly #outputs: GraphOutput[] = [];
+  readonly #constants: Tensor[] = [];
+  readonly #symbols = new Map<string, SymbolBounds>();
+  readonly #leaves = new Map<string, Value>();
+  /** State versions that have been written: value id -> the node that wrote it. */
+  readonly #written = new Map<ValueId, number>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** A run-time input. */
+  input(name: string, dtype: DType, shape: readonly Dim[]): Value {
+    return this.#leaf(ops.input, name, { name, dtype, shape });
+  }
+  /** A weight, bound by name from a WeightStore. */
+  param(name: string, dtype: DType, shape: readonly Dim[]): Value {
+    return this.#leaf(ops.param, name, { name, dtype, shape });
+  }
+  /** A named mutable buffer that outlives the run, zero at first (KV caches, counters). */
+  state(name: string, dtype: DType, shape: readonly Dim[]): Value {
+    return this.#leaf(ops.state, name, { name, dtype, shape });
+  }
+  /** A constant tensor, or a number as a scalar of `dtype`. */
+  constant(value: Tensor | number, dtype: DType = "f32"): Value {
+    const tensor = (typeof value === "number" ? Tensor.from(dtype, [], [value]) : value).freeze();
+    let index = this.#constants.findIndex((t) => sameTensor(t, tensor));
+    if (index < 0) index = this.#constants.push(tensor) - 1;
+    const [out] = this.emit(ops.constant, [], { index, dtype: tensor.dtype, shape: tensor.shape });
+    return out as Value;
+  }
+
+  /** Make a value an output of the graph. */
+  output(name: string, value: Value): this {
+    this.#own(value, `output "${name}"`);
+    if (this.#outputs.some((o) => o.name === name)) throw new GraphError(this.name, `output "${name}" is defined twice`);
+    this.#outputs.push({ name, value: value.id });
+    return this;
+  }
+
+  typeOf(id: ValueId): TensorType {
+    const v = this.#values[id];
+    if (!v) throw new GraphError(this.name, `no value %${id}`);
+    return v;
+  }
+
+  /** Add a node for `def`; `inputs` follow the op's slots (undefined: an absent optional input). The general form of the methods. */
+  emit(def: AnyOpDef, inputs: readonly (Value | undefined)[], attrs: AttrRecord, label?: string): Value[] {
+    for (const v of inputs) if (v) this.#own(v, `an input of ${def.name}`);
+    const ids = inputs.map((v) => v?.id ?? NONE);
+    const checked = checkAttrs(def, attrs);
+    const types = checkInputs(
+      def,
+      ids.map((id) => (id === NONE ? undefined : this.typeOf(id))),
+      checked,
+    );
+    for (const v of ids) {
+      const writer = this.#written.get(v);
+      if (writer !== undefined)
+        throw new GraphError(this.name, `${def.name} uses state version %${v} after node ${writer} has written it: use the new version`);
+    }
+    const id = this.#nodes.length;
+    if (def.traits.writes !== undefined) {
+      const slot = (def.inputs as Inputs).findIndex((s: InputSpec) => s.name === def.traits.writes);
+      const target = ids[slot] ?? NONE;
+      if (!this.#isState(target))
+        throw new GraphError(this.name, `${def.name} writes "${def.traits.writes}": expected a state value, got %${target}`);
+      this.#written.set(target, id);
+    }
+    const outputs = types.map((t, index) => this.#values.push({ ...t, node: id, index }) - 1);
+    for (const t of types) for (const d of t.shape) if (typeof d !== "number") for (const [s, b] of d.symbols) this.#addSymbol(s, b);
+    this.#nodes.push({
+      id,
+      op: def.name,
+      inputs: ids,
+      outputs,
+      attrs: checked,
+      ...(label === undefined ? {} : { label }),
+      ...(this.origin === undefined ? {} : { origin: this.origin }),
+    });
+    return outputs.map((v) => new Value(this, v));
+  }
+
+  /** The finished graph. */
+  build(): Graph {
+    if (this.#outputs.length === 0 && this.#written.size === 0) throw new GraphError(this.name, "has no outputs and writes no state");
+    return {
+      name: this.name,
+      nodes: [...this.#nodes],
+      values: [...this.#values],
+      outputs: [...this.#outputs],
+      constants: [...this.#constants],
+      symbols: new Map(this.#symbols),
+    };
+  }
+
+  #isState(id: ValueId): boolean {
+    const node = this.#nodes[this.#values[id]?.node ?? -1];
+    if (!node) return false;
+    const traits = opByName(node.op).traits;
+    return traits.leaf === "state" || traits.writes !== undefined;
+  }
+
+  #leaf(def: AnyOpDef, name: string, attrs: AttrRecord): Value {
+    const key = `${def.name}:${name}`;
+    const known = this.#leaves.get(key);
+    if (known) {
+      if (def.name === "param" && JSON.stringify([attrs.dtype, attrs.shape]) === JSON.stringify([known.dtype, known.shape])) return known;
+      throw new GraphError(this.name, `${def.name} "${name}" is defined twice`);
+    }
+    const [value] = this.emit(def, [], attrs);
+    this.#leaves.set(key, value as Value);
+    return value as Value;
+  }
+
+  #own(value: Value, what: string): void {
+    if (value.builder !== this) throw new GraphError(this.name, `${what} belongs to graph "${value.builder.name}"`);
+  }
+
+  #addSymbol(name: string, bounds: SymbolBounds): void {
+    const seen = this.#symbols.get(name);
+    if (seen && (seen.min !== bounds.min || seen.max !== bounds.max))
+      throw new GraphError(this.name, `dim "${name}" has two bounds: [${seen.min}, ${seen.max}] and [${bounds.min}, ${bounds.max}]`);
+    this.#symbols.set(name, bounds);
+  }
+}
+
+const sameTensor = (a: Tensor, b: Tensor): boolean =>
+  a === b || (a.dtype === b.dtype && a.size <= 64 && a.shape.join() === b.shape.join() && a.bytes.every((x, i) => x === b.bytes[i]));
+
+for (const [key, def] of Object.entries(ops) as [string, AnyOpDef][]) {
+  if (def.traits.leaf) continue;
+  const specs = def.inputs as readonly InputSpec[];
+  Object.defineProperty(GraphBuilder.prototype, key, {
+    value: function method(this: GraphBuilder, ...args: unknown[]): unknown {
+      const positional = specs.filter((s) => s.mode !== "optional").length;
+      const { label, ...options } = (args[positional] ?? {}) as Record<string, unknown>;
+      if (args.length > positional + 1)
+        throw new GraphError(this.name, `${key}: expected ${positional} operands and options, got ${args.length} arguments`);
+      let next = 0;
+      const given = specs.flatMap((s): (ValueLike | undefined)[] => {
+        if (s.mode !== "optional") {
+          const arg = args[next++];
+          return s.mode === "variadic" ? [...(arg as ValueLike[])] : [arg as ValueLike];
+        }
+        const value = options[s.name] as ValueLike | undefined;
+        delete options[s.name];
+        return [value];
+      });
+      const like = given.find((v) => v instanceof Value && !isBlock(v.dtype) && v.dtype !== "bool") as Value | undefined;
+      const values = given.map((v) => (typeof v === "number" ? this.constant(v, like?.dtype ?? "f32") : v));
+      const out = this.emit(def, values, options as AttrRecord, label as string | undefined);
+      if (def.outputs.length === 1) return out[0];
+      return Object.fromEntries((def.outputs as string[]).map((name, i) => [name, out[i]]));
+    },
+  });
+}
+
+/** A builder for a graph called `name`. */
+export const graphBuilder = (name: string): Builder => new GraphBuilder(name) as Builder;
+
+/** Build a graph in one expression: the callback returns its outputs by name, or one value called `out`. */
+export function define(name: string, body: (g: Builder) => Value | Readonly<Record<string, Value>>): Graph {
+  const g = graphBuilder(name);
+  const result = body(g);
+  for (const [key, value] of Object.entries(result instanceof Value ? { out: result } : result)) g.output(key, value);
+  return g.build();
+}
+
+export type { AttrValues };

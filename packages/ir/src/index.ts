@@ -1,0 +1,17 @@
+export * from "./blocks.ts";
+export * from "./builder.ts";
+export { checkAttrs, checkInputs, namedInputs } from "./check.ts";
+export * from "./dim.ts";
+export * from "./dtype.ts";
+export { broadcastStrides, computeClass, defineElementwise, runBody } from "./elementwise.ts";
+export * from "./errors.ts";
+export * from "./float.ts";
+export * from "./graph.ts";
+export * from "./op.ts";
+export { type OpTable, opByName, ops } from "./ops/index.ts";
+export { Rng } from "./rng.ts";
+export * from "./samples.ts";
+export * from "./scalar.ts";
+export { evalFloatBody, evalIntBody, isIntScalarOp } from "./scalar-eval.ts";
+export * from "./shape.ts";
+export * from "./tensor.ts";

@@ -1,0 +1,37 @@
+import { ShapeError } from "../errors.ts";
+import { attr, defineOp, input, optional } from "../op.ts";
+import { floatDTypes, randomTensor } from "../samples.ts";
+import { showType } from "../shape.ts";
+
+export const rmsNorm = defineOp({
+  name: "rms_norm",
+  doc: "x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). x [..., n], weight [n].",
+  inputs: [input("x", "float"), optional("weight", "float")],
+  attrs: { eps: attr.number.default(1e-5) },
+  traits: { accumulate: { dtype: "f32", length: ([x]) => x?.shape.at(-1) ?? 1 }, inPlace: ["x"] },
+  infer: ({ x, weight }) => {
+    const n = x.shape.at(-1);
+    if (n === undefined) throw new ShapeError("rms_norm", `x: expected at least one axis, got ${showType(x)}`);
+    if (weight && (weight.shape.length !== 1 || String(weight.shape[0]) !== String(n)))
+      throw new ShapeError("rms_norm", `weight: expected [${n}], got ${showType(weight)}`);
+    return x;
+  },
+  reference: ({ x, weight }, { eps }, out) => {
+    const n = x.shape.at(-1) ?? 1;
+    const v = x.values();
+    const w = weight?.values();
+    for (let row = 0; row < v.length; row += n) {
+      let sum = 0;
+      for (let i = 0; i < n; i++) sum += (v[row + i] ?? 0) ** 2;
+      const scale = 1 / Math.sqrt(sum / n + eps);
+      for (let i = 0; i < n; i++) out.set(row + i, (v[row + i] ?? 0) * scale * (w?.[i] ?? 1));
+    }
+  },
+  samples: (rng) =>
+    floatDTypes.flatMap((d) =>
+      [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]].flatMap((shape) => [
+        { inputs: { x: randomTensor(rng, d, shape), weight: randomTensor(rng, d, shape.slice(-1)) } },
+        { inputs: { x: randomTensor(rng, d, shape) }, attrs: { eps: 1e-6 } },
+      ]),
+    ),
+});

@@ -1,0 +1,55 @@
+import type { DType } from "./dtype.ts";
+import { isFloat } from "./dtype.ts";
+import type { Rng } from "./rng.ts";
+import { Tensor } from "./tensor.ts";
+
+export const floatDTypes = ["f32", "f16", "bf16", "f64"] as const satisfies readonly DType[];
+export const intDTypes = ["i8", "u8", "i16", "i32", "u32", "i64"] as const satisfies readonly DType[];
+export const numericDTypes = [...floatDTypes, ...intDTypes] as const;
+
+/** Random tensor: standard normals for floats, small integers, coin flips for bools; block formats are quantized normals. */
+export function randomTensor(rng: Rng, dtype: DType, shape: readonly number[], scale = 1): Tensor {
+  const n = shape.reduce((a, b) => a * b, 1);
+  if (dtype === "bool")
+    return Tensor.from(
+      dtype,
+      shape,
+      Array.from({ length: n }, () => rng.int(0, 1)),
+    );
+  if (isFloat(dtype) || dtype.startsWith("q"))
+    return Tensor.from(
+      dtype,
+      shape,
+      rng.normals(n).map((v) => v * scale),
+    );
+  const low = dtype.startsWith("u") ? 0 : -50;
+  return Tensor.from(
+    dtype,
+    shape,
+    Array.from({ length: n }, () => rng.int(low, 50)),
+  );
+}
+
+/** Shapes that find mistakes: empty, one element, odd, and large enough for several tiles. */
+export const unaryShapes: readonly (readonly number[])[] = [[0], [], [1], [7], [3, 5], [2, 3, 17], [1031]];
+/** Pairs that broadcast in every way. */
+export const binaryShapes: readonly (readonly [readonly number[], readonly number[]])[] = [
+  [[0, 3], [3]],
+  [[], []],
+  [[5], []],
+  [[], [5]],
+  [
+    [2, 3],
+    [2, 3],
+  ],
+  [[2, 3], [3]],
+  [
+    [2, 3],
+    [2, 1],
+  ],
+  [
+    [4, 1, 5],
+    [3, 1],
+  ],
+  [[1031], [1031]],
+];

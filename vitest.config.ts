@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  resolve: { conditions: ["@rlxjs/source"] },
+  ssr: { resolve: { conditions: ["@rlxjs/source"] } },
+  test: {
+    include: ["packages/*/test/**/*.test.ts", "docs/test/**/*.test.ts", "bench/test/**/*.test.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+  },
+});
