@@ -1,9 +1,10 @@
 import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
+import { type Call, namedOutputs, splitCall } from "./call.ts";
 import { checkAttrs, checkInputs } from "./check.ts";
 import type { Dim, SymbolBounds } from "./dim.ts";
 import { type DType, isBlock } from "./dtype.ts";
 import { GraphError } from "./errors.ts";
-import type { AnyOpDef, AttrArgs, AttrValues, InputSpec, Inputs, OpDef, Outputs, TensorType } from "./op.ts";
+import type { AnyOpDef, AttrArgs, AttrValues, InputSpec, Inputs, OpDef, TensorType } from "./op.ts";
 import { type OpTable, opByName, ops } from "./ops/index.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -29,23 +30,8 @@ export class Value {
 /** A value, or a number that becomes a scalar constant of the other operands' dtype. */
 export type ValueLike = Value | number;
 
-// The builder's methods are derived from the op table: required inputs by position, then optional inputs and attributes by name.
-type Positional<I extends Inputs> = I extends readonly [infer H, ...infer T extends Inputs]
-  ? H extends { mode: "required" }
-    ? [ValueLike, ...Positional<T>]
-    : H extends { mode: "variadic" }
-      ? [readonly ValueLike[], ...Positional<T>]
-      : Positional<T>
-  : [];
-type OptionalInputs<I extends Inputs> = { readonly [K in Extract<I[number], { mode: "optional" }>["name"]]?: ValueLike | undefined };
-type Options<I extends Inputs, A> = OptionalInputs<I> & (A extends Record<string, never> ? unknown : A) & { readonly label?: string };
-type Result<O extends Outputs> = O extends readonly [string] ? Value : { readonly [K in O[number]]: Value };
-type Method<D> =
-  D extends OpDef<infer I, infer A, infer O>
-    ? Record<never, never> extends AttrArgs<A>
-      ? (...args: [...Positional<I>, options?: Options<I, AttrArgs<A>>]) => Result<O>
-      : (...args: [...Positional<I>, options: Options<I, AttrArgs<A>>]) => Result<O>
-    : never;
+// The builder's methods are derived from the op table.
+type Method<D> = D extends OpDef<infer I, infer A, infer O> ? Call<I, AttrArgs<A>, O, ValueLike, Value> : never;
 type LeafKey = "input" | "param" | "constant" | "state";
 export type OpMethods = { readonly [K in Exclude<keyof OpTable, LeafKey>]: Method<OpTable[K]> };
 
@@ -194,25 +180,10 @@ for (const [key, def] of Object.entries(ops) as [string, AnyOpDef][]) {
   const specs = def.inputs as readonly InputSpec[];
   Object.defineProperty(GraphBuilder.prototype, key, {
     value: function method(this: GraphBuilder, ...args: unknown[]): unknown {
-      const positional = specs.filter((s) => s.mode !== "optional").length;
-      const { label, ...options } = (args[positional] ?? {}) as Record<string, unknown>;
-      if (args.length > positional + 1)
-        throw new GraphError(this.name, `${key}: expected ${positional} operands and options, got ${args.length} arguments`);
-      let next = 0;
-      const given = specs.flatMap((s): (ValueLike | undefined)[] => {
-        if (s.mode !== "optional") {
-          const arg = args[next++];
-          return s.mode === "variadic" ? [...(arg as ValueLike[])] : [arg as ValueLike];
-        }
-        const value = options[s.name] as ValueLike | undefined;
-        delete options[s.name];
-        return [value];
-      });
-      const like = given.find((v) => v instanceof Value && !isBlock(v.dtype) && v.dtype !== "bool") as Value | undefined;
-      const values = given.map((v) => (typeof v === "number" ? this.constant(v, like?.dtype ?? "f32") : v));
-      const out = this.emit(def, values, options as AttrRecord, label as string | undefined);
-      if (def.outputs.length === 1) return out[0];
-      return Object.fromEntries((def.outputs as string[]).map((name, i) => [name, out[i]]));
+      const { operands, label, options } = splitCall<ValueLike>(specs, args, (m) => new GraphError(this.name, `${key}: ${m}`));
+      const like = operands.find((v) => v instanceof Value && !isBlock(v.dtype) && v.dtype !== "bool") as Value | undefined;
+      const values = operands.map((v) => (typeof v === "number" ? this.constant(v, like?.dtype ?? "f32") : v));
+      return namedOutputs(def.outputs, this.emit(def, values, options as AttrRecord, label));
     },
   });
 }

@@ -21,7 +21,7 @@ const kinds: Record<keyof AttrTypes, { expected: string; test(v: unknown): boole
 };
 
 /** Fill in defaults and check every attribute: unknown, missing, or of the wrong type. */
-export function checkAttrs(def: AnyOpDef, given: AttrRecord): AttrRecord {
+export function checkAttrs(def: Pick<AnyOpDef, "name" | "attrs" | "inputs">, given: AttrRecord): AttrRecord {
   const specs = def.attrs as Readonly<Record<string, AttrSpec>>;
   for (const key of Object.keys(given))
     if (given[key] !== undefined && !Object.hasOwn(specs, key)) {
@@ -44,7 +44,7 @@ export function checkAttrs(def: AnyOpDef, given: AttrRecord): AttrRecord {
   return out;
 }
 
-const optionalNames = (def: AnyOpDef): string[] =>
+const optionalNames = (def: Pick<AnyOpDef, "inputs">): string[] =>
   (def.inputs as readonly InputSpec[]).filter((s) => s.mode === "optional").map((s) => s.name);
 const show = (v: unknown): string => (typeof v === "string" ? `"${v}"` : (JSON.stringify(v) ?? String(v)));
 
@@ -58,7 +58,7 @@ const accepts: Record<InputKind, (d: DType) => boolean> = {
 };
 
 /** Inputs of a node by slot name; a variadic slot becomes a list. */
-export function namedInputs<V>(def: AnyOpDef, slots: readonly (V | undefined)[]): Record<string, V | readonly V[] | undefined> {
+export function namedInputs<V>(def: Pick<AnyOpDef, "inputs">, slots: readonly (V | undefined)[]): Record<string, V | readonly V[] | undefined> {
   const out: Record<string, V | readonly V[] | undefined> = {};
   (def.inputs as readonly InputSpec[]).forEach((s, i) => {
     out[s.name] = s.mode === "variadic" ? (slots.slice(i) as V[]) : slots[i];
