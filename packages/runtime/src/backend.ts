@@ -55,10 +55,12 @@ export interface DeviceBuffer extends Disposable {
 export interface RunCall {
   /** Value of every symbol, in the order of `program.symbols`. */
   readonly extents: readonly number[];
+  /** At their actual extents, at any alignment. Not changed by the caller before the run has ended. */
   readonly inputs: readonly Uint8Array<ArrayBuffer>[];
-  /** Where outputs go; undefined: computed where needed, but not delivered. */
+  /** Where outputs go, at their actual extents; undefined: not delivered, the backend computes into memory of its own. */
   readonly outputs: readonly (Uint8Array<ArrayBuffer> | undefined)[];
   readonly states: readonly DeviceBuffer[];
+  /** Aborted: the run stops between steps and fails with `signal.reason`. A failing kernel is a KernelError. */
   readonly signal?: AbortSignal | undefined;
   /** Called with per-step times in microseconds when the run is traced. */
   readonly trace?: ((stepMicros: Float64Array) => void) | undefined;
@@ -102,7 +104,7 @@ export interface Backend extends Disposable {
   allocate(bytes: number): DeviceBuffer;
   /** Weight bytes in a kernel's packed layout. */
   pack(weight: Tensor, layout: string): Uint8Array<ArrayBuffer>;
-  /** `weights` and `constants` follow the program's buffers of these kinds, in their layouts. */
+  /** `bound` has one entry per buffer of the program: weights and constants in their layouts, undefined for the other kinds. */
   load(program: Program, bound: readonly (Uint8Array<ArrayBuffer> | undefined)[]): Executable;
   mapFile?(path: string): MappedFile;
 }
