@@ -1,0 +1,81 @@
+// A thin vector layer, chosen by compile flags: AVX-512, AVX2+FMA+F16C, SSE4.2, NEON, or plain C++ (a port to another instruction set is one more file).
+//
+//   vf, vi, vmask   kLanes x f32, i32, and the result of a comparison
+//   load store      f32; load_n / store_n touch only the first n <= kLanes lanes, the other lanes read as zero
+//   load_f16 load_bf16 store_f16 store_bf16 (+ _n)   stores round to nearest, ties to even
+//   fma(a, b, c)    a * b + c; fused except with SSE4.2 and plain C++
+//   min max         of operands that are not NaN
+//   reduce_add4     four vectors summed to four floats, each in the order of reduce_add
+//   dot4(acc, w, x) acc[i] += sum over the four bytes of lane i of w (stored as q + kDotBias) times x (signed), exact in i32
+#pragma once
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER)
+#define RLX_INLINE static __forceinline
+#else
+#define RLX_INLINE static inline __attribute__((always_inline))
+#endif
+
+#ifndef RLX_ISA
+#define RLX_ISA generic
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "simd_avx512.h"
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#include "simd_avx2.h"
+#elif defined(__SSE4_2__)
+#include "simd_sse42.h"
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include "simd_neon.h"
+#else
+#include "simd_generic.h"
+#endif
+
+namespace rlx {
+namespace RLX_ISA {
+
+#ifndef RLX_SIMD_HALF
+// Without hardware conversions, by integer arithmetic on whole vectors.
+RLX_INLINE vf half_to_float(vi h) {
+  const vi magnitude = shl<13>(h & set1i(0x7fff));
+  const vi exponent = magnitude & set1i(0x0f800000);
+  vi r = magnitude + set1i(112 << 23);
+  r = select(eq(exponent, set1i(0x0f800000)), r + set1i(112 << 23), r);
+  const vf subnormal = from_bits(magnitude + set1i(113 << 23)) - from_bits(set1i(113 << 23));
+  r = select(eq(exponent, set1i(0)), bits(subnormal), r);
+  return from_bits(r | shl<16>(h & set1i(0x8000)));
+}
+RLX_INLINE vi float_to_half(vf x) {
+  const vi b = bits(x);
+  const vi a = b & set1i(0x7fffffff);
+  // Below 2^-14, adding 0.5 leaves the rounded subnormal in the low bits of the sum.
+  const vi subnormal = bits(from_bits(a) + from_bits(set1i(126 << 23))) - set1i(126 << 23);
+  const vi odd = shr<13>(a) & set1i(1);
+  vi r = shr<13>(a + set1i(static_cast<int32_t>(0xc8000fffu)) + odd);
+  r = select(lt(a, set1i(113 << 23)), subnormal, r);
+  r = select(lt(set1i(0x477fefff), a), set1i(0x7c00), r);
+  r = select(lt(set1i(0x7f800000), a), set1i(0x7e00), r);
+  return r | (shr<16>(b) & set1i(0x8000));
+}
+RLX_INLINE vf load_f16(const uint16_t* p) { return half_to_float(load_u16(p)); }
+RLX_INLINE vf load_f16_n(const uint16_t* p, size_t n) { return half_to_float(load_u16_n(p, n)); }
+RLX_INLINE void store_f16(uint16_t* p, vf x) { store_u16(p, float_to_half(x)); }
+RLX_INLINE void store_f16_n(uint16_t* p, vf x, size_t n) { store_u16_n(p, float_to_half(x), n); }
+#endif
+
+RLX_INLINE vi float_to_bf16(vf x) {
+  const vi b = bits(x);
+  const vi rounded = shr<16>(b + set1i(0x7fff) + (shr<16>(b) & set1i(1)));
+  return select(lt(set1i(0x7f800000), b & set1i(0x7fffffff)), shr<16>(b) | set1i(0x40), rounded);
+}
+RLX_INLINE vf load_bf16(const uint16_t* p) { return from_bits(shl<16>(load_u16(p))); }
+RLX_INLINE vf load_bf16_n(const uint16_t* p, size_t n) { return from_bits(shl<16>(load_u16_n(p, n))); }
+RLX_INLINE void store_bf16(uint16_t* p, vf x) { store_u16(p, float_to_bf16(x)); }
+RLX_INLINE void store_bf16_n(uint16_t* p, vf x, size_t n) { store_u16_n(p, float_to_bf16(x), n); }
+
+} // namespace RLX_ISA
+} // namespace rlx
