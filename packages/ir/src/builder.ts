@@ -91,8 +91,10 @@ export class GraphBuilder {
     return v;
   }
 
-  /** Add a node for `def`; `inputs` follow the op's slots (undefined: an absent optional input). The general form of the methods. */
-  emit(def: AnyOpDef, inputs: readonly (Value | undefined)[], attrs: AttrRecord, label?: string): Value[] {
+  /** Add a node for `def`; `operands` follow the op's slots (undefined: an absent optional input). The general form of the methods. */
+  emit(def: AnyOpDef, operands: readonly (ValueLike | undefined)[], attrs: AttrRecord, label?: string): Value[] {
+    const like = operands.find((v) => v instanceof Value && !isBlock(v.dtype) && v.dtype !== "bool") as Value | undefined;
+    const inputs = operands.map((v) => (typeof v === "number" ? this.constant(v, like?.dtype ?? "f32") : v));
     for (const v of inputs) if (v) this.#own(v, `an input of ${def.name}`);
     const ids = inputs.map((v) => v?.id ?? NONE);
     const checked = checkAttrs(def, attrs);
@@ -181,9 +183,7 @@ for (const [key, def] of Object.entries(ops) as [string, AnyOpDef][]) {
   Object.defineProperty(GraphBuilder.prototype, key, {
     value: function method(this: GraphBuilder, ...args: unknown[]): unknown {
       const { operands, label, options } = splitCall<ValueLike>(specs, args, (m) => new GraphError(this.name, `${key}: ${m}`));
-      const like = operands.find((v) => v instanceof Value && !isBlock(v.dtype) && v.dtype !== "bool") as Value | undefined;
-      const values = operands.map((v) => (typeof v === "number" ? this.constant(v, like?.dtype ?? "f32") : v));
-      return namedOutputs(def.outputs, this.emit(def, values, options as AttrRecord, label));
+      return namedOutputs(def.outputs, this.emit(def, operands, options as AttrRecord, label));
     },
   });
 }

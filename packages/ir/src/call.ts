@@ -10,8 +10,7 @@ type Positional<I extends Inputs, V> = I extends readonly [infer H, ...infer T e
       : Positional<T, V>
   : [];
 type OptionalInputs<I extends Inputs, V> = { readonly [K in Extract<I[number], { mode: "optional" }>["name"]]?: V | undefined };
-type Options<I extends Inputs, A, V> = OptionalInputs<I, V> &
-  (A extends Record<string, never> ? unknown : A) & { readonly label?: string };
+type Options<I extends Inputs, A, V> = OptionalInputs<I, V> & (A extends Record<string, never> ? unknown : A) & { readonly label?: string };
 type Result<O extends Outputs, R> = O extends readonly [string] ? R : { readonly [K in O[number]]: R };
 
 /** The signature of an op or block: `V` is what it takes, `R` what it returns, `A` the attributes as a caller gives them. */

@@ -58,7 +58,10 @@ const accepts: Record<InputKind, (d: DType) => boolean> = {
 };
 
 /** Inputs of a node by slot name; a variadic slot becomes a list. */
-export function namedInputs<V>(def: Pick<AnyOpDef, "inputs">, slots: readonly (V | undefined)[]): Record<string, V | readonly V[] | undefined> {
+export function namedInputs<V>(
+  def: Pick<AnyOpDef, "inputs">,
+  slots: readonly (V | undefined)[],
+): Record<string, V | readonly V[] | undefined> {
   const out: Record<string, V | readonly V[] | undefined> = {};
   (def.inputs as readonly InputSpec[]).forEach((s, i) => {
     out[s.name] = s.mode === "variadic" ? (slots.slice(i) as V[]) : slots[i];

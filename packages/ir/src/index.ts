@@ -7,6 +7,7 @@ export { broadcastStrides, computeClass, defineElementwise, runBody } from "./el
 export * from "./errors.ts";
 export * from "./float.ts";
 export * from "./graph.ts";
+export * from "./hir/index.ts";
 export * from "./op.ts";
 export { type OpTable, opByName, ops } from "./ops/index.ts";
 export { Rng } from "./rng.ts";
