@@ -1,1 +1,10 @@
-export {};
+export * from "./checkpoint.ts";
+export { readHfConfig } from "./config/hf-config.ts";
+export * from "./config/model-config.ts";
+export { type RopeFrequencies, ropeFrequencies } from "./config/rope-frequencies.ts";
+export { ModelConfigError, ModelFileError, TokenizerError } from "./errors.ts";
+export { type JsonObject, readJson, readJsonFile } from "./json.ts";
+export { openSafetensors, openSafetensorsDirectory } from "./safetensors.ts";
+export { writeSafetensors } from "./safetensors-write.ts";
+export * from "./source.ts";
+export * from "./tokenizer/index.ts";

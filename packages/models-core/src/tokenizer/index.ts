@@ -1,0 +1,3 @@
+export { type ChatMessage, ChatTemplate } from "./chat.ts";
+export { StreamDecoder } from "./stream-decoder.ts";
+export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.ts";
