@@ -1,0 +1,175 @@
+import { dimMax, type Graph, NONE, type Node, opByName, type TensorType, type ValueId } from "@rlxjs/ir";
+import type { Emitted, Kernel, NodeView, OperandView } from "./backend.ts";
+import { dimEqualBytes, placeTemporaries } from "./arena.ts";
+import type { Operand, Program, ProgramBuffer, Step } from "./program.ts";
+import { liveNodes, type Location, locate, typeBytes } from "./storage.ts";
+import { expressionKey, extract, nodeOf, weightValues } from "./weight-values.ts";
+
+/** Not a native kernel: the op's TypeScript reference, run on the host. */
+export const REFERENCE = "reference";
+
+export interface LowerOptions {
+  readonly kernels: readonly Kernel[];
+  /** Leave what depends on weights alone out of the program, to be evaluated once (default). False: it becomes steps like the rest. */
+  readonly hoistWeights?: boolean;
+}
+
+/** The first kernel that takes the node as it stands; undefined: the op's reference runs. */
+export const chooseKernel = (kernels: readonly Kernel[], node: NodeView): Kernel | undefined =>
+  kernels.find((k) => k.op === node.def.name && k.accepts(node) === true);
+
+/** Turn a legalised graph into a program: buffers, steps in order, and the memory plan of the temporaries. */
+export function lowerGraph(graph: Graph, options: LowerOptions): Program {
+  const lowering = new Lowering(graph, options);
+  lowering.declare();
+  lowering.emitSteps();
+  return {
+    name: graph.name,
+    symbols: [...graph.symbols].map(([name, bounds]) => ({ name, ...bounds })),
+    ...placeTemporaries(lowering.buffers, lowering.steps),
+  };
+}
+
+class Lowering {
+  readonly buffers: ProgramBuffer[] = [];
+  readonly steps: (Step & { scratchBytes?: number })[] = [];
+  readonly #graph: Graph;
+  readonly #kernels: readonly Kernel[];
+  readonly #weight: readonly boolean[];
+  readonly #nodes: readonly Node[];
+  readonly #locations: readonly Location[];
+  /** Buffer of each value that owns memory. */
+  readonly #bufferOf = new Map<ValueId, number>();
+  readonly #weightBuffers = new Map<string, number>();
+  /** Outputs that are another value's memory: copied as soon as that value is there. */
+  readonly #copies = new Map<ValueId, { readonly name: string; readonly buffer: number }[]>();
+
+  constructor(graph: Graph, { kernels, hoistWeights = true }: LowerOptions) {
+    this.#graph = graph;
+    this.#kernels = kernels;
+    this.#weight = weightValues(graph, hoistWeights);
+    this.#nodes = liveNodes(graph, this.#weight);
+    const weights = graph.nodes.filter((n) => n.outputs.every((v) => this.#weight[v] === true));
+    this.#locations = locate(graph, [...weights, ...this.#nodes].sort((a, b) => a.id - b.id));
+  }
+
+  /** Buffers that callers see, in the graph's order: inputs, states, outputs. */
+  declare(): void {
+    for (const node of this.#nodes) {
+      const { leaf } = opByName(node.op).traits;
+      const [value] = node.outputs;
+      if (value !== undefined && (leaf === "input" || leaf === "state"))
+        this.#bufferOf.set(value, this.#addBuffer(leaf, String(node.attrs.name), this.#type(value)));
+    }
+    for (const { name, value } of this.#graph.outputs) {
+      const type = this.#type(value);
+      const buffer = this.#addBuffer("output", name, type);
+      const { root, offset } = this.#location(value);
+      // The value is computed straight into the output, unless its memory is somebody else's or holds more than the output.
+      const direct = !this.#bufferOf.has(root) && this.#weight[root] !== true && offset === 0 && dimEqualBytes(this.#type(root), type);
+      if (direct) this.#bufferOf.set(root, buffer);
+      else this.#copies.set(value, [...(this.#copies.get(value) ?? []), { name, buffer }]);
+    }
+  }
+
+  emitSteps(): void {
+    for (const value of this.#copies.keys()) if (this.#weight[value] === true) this.#emitCopies(value);
+    for (const node of this.#nodes) {
+      const { traits } = opByName(node.op);
+      const [first] = node.outputs;
+      const owns = first !== undefined && this.#location(first).root === first;
+      if (traits.leaf === undefined && (owns || traits.writes !== undefined || node.outputs.length > 1)) this.#emitNode(node);
+      for (const value of node.outputs) this.#emitCopies(value);
+    }
+  }
+
+  #emitNode(node: Node): void {
+    const def = opByName(node.op);
+    const views = node.inputs.map((v) => (v === NONE ? undefined : this.#view(v)));
+    const view: NodeView = { def, attrs: node.attrs, inputs: views, outputs: node.outputs.map((v) => this.#type(v)) };
+    const emitted: Emitted = chooseKernel(this.#kernels, view)?.emit(view) ?? { kernel: REFERENCE };
+    const { kernel, params = [], blob, layouts = {}, scratchBytes = 0 } = emitted;
+    this.steps.push({
+      kernel,
+      op: node.op,
+      attrs: node.attrs,
+      inputs: node.inputs.map((v, slot) => (v === NONE ? undefined : this.#operand(v, layouts[slot]))),
+      outputs: node.outputs.map((v) => this.#operand(v)),
+      params,
+      scratchBytes,
+      ...(blob === undefined ? {} : { blob }),
+      ...(node.label === undefined ? {} : { label: node.label }),
+      ...(node.origin === undefined ? {} : { origin: node.origin }),
+    });
+  }
+
+  /** A copy is a reshape to the same shape. */
+  #emitCopies(value: ValueId): void {
+    for (const { name, buffer } of this.#copies.get(value) ?? []) {
+      const type = this.#type(value);
+      const def = opByName("reshape");
+      const view: NodeView = { def, attrs: { shape: type.shape }, inputs: [this.#view(value)], outputs: [type] };
+      const { kernel, params = [], blob } = chooseKernel(this.#kernels, view)?.emit(view) ?? { kernel: REFERENCE };
+      const outputs: Operand[] = [{ buffer, offset: 0, ...type }];
+      const step: Step = { kernel, op: def.name, attrs: view.attrs, inputs: [this.#operand(value)], outputs, params, label: `output ${name}` };
+      this.steps.push(blob === undefined ? step : { ...step, blob });
+    }
+    this.#copies.delete(value);
+  }
+
+  #type(value: ValueId): TensorType {
+    const { dtype, shape } = this.#graph.values[value] ?? { dtype: "f32", shape: [] };
+    return { dtype, shape };
+  }
+
+  #location(value: ValueId): Location {
+    return this.#locations[value] ?? { root: value, offset: 0 };
+  }
+
+  #view(value: ValueId): OperandView {
+    const node = nodeOf(this.#graph, value);
+    const constant = node && opByName(node.op).traits.leaf === "constant" ? this.#graph.constants[Number(node.attrs.index)] : undefined;
+    const view = { ...this.#type(value), weight: this.#weight[value] === true };
+    return constant ? { ...view, value: constant } : view;
+  }
+
+  #operand(value: ValueId, layout?: string): Operand {
+    const type = this.#type(value);
+    if (layout !== undefined) return { buffer: this.#weightBuffer(value, layout), offset: 0, ...type };
+    const { root, offset } = this.#location(value);
+    return { buffer: this.#rootBuffer(root), offset, ...type };
+  }
+
+  #rootBuffer(root: ValueId): number {
+    if (this.#weight[root] === true) return this.#weightBuffer(root);
+    const known = this.#bufferOf.get(root) ?? this.#addBuffer("arena", "", this.#type(root));
+    this.#bufferOf.set(root, known);
+    return known;
+  }
+
+  #addBuffer(kind: "input" | "output" | "state" | "arena", name: string, type: TensorType): number {
+    const base = { ...type, bytes: dimMax(typeBytes(type)) };
+    return this.buffers.push(kind === "arena" ? { ...base, kind, offset: 0 } : { ...base, kind, name }) - 1;
+  }
+
+  #weightBuffer(value: ValueId, layout?: string): number {
+    const node = nodeOf(this.#graph, value);
+    const leaf = node && opByName(node.op).traits.leaf;
+    const base = { ...this.#type(value), bytes: dimMax(typeBytes(this.#type(value))), ...(layout === undefined ? {} : { layout }) };
+    const add = (key: string, make: () => ProgramBuffer): number => {
+      const full = `${key}|${layout ?? ""}`;
+      const index = this.#weightBuffers.get(full) ?? this.buffers.push(make()) - 1;
+      this.#weightBuffers.set(full, index);
+      return index;
+    };
+    if (leaf === "param") {
+      const name = String(node?.attrs.name);
+      return add(`param ${name}`, () => ({ ...base, kind: "weight", source: { kind: "param", name } }));
+    }
+    const constant = leaf === "constant" ? this.#graph.constants[Number(node?.attrs.index)] : undefined;
+    if (constant) return add(`constant ${node?.attrs.index}`, () => ({ ...base, kind: "constant", value: constant }));
+    const graph = extract(this.#graph, value, `${this.#graph.name} weight %${value}`);
+    const key = expressionKey(graph);
+    return add(`expression ${key}`, () => ({ ...base, kind: "weight", source: { kind: "expression", graph, key } }));
+  }
+}

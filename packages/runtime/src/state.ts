@@ -1,0 +1,143 @@
+import { byteLength, dimMax, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
+import type { Backend, DeviceBuffer } from "./backend.ts";
+import { BusyError, StateError, UseAfterDisposeError } from "./errors.ts";
+import { trackLeak, untrackLeak } from "./leaks.ts";
+import { typeBytes } from "./storage.ts";
+
+/** Keeps a backend open while something uses it. */
+export interface BackendLease {
+  readonly backend: Backend;
+  /** End this use; call once. */
+  release(): void;
+}
+
+interface Entry {
+  readonly type: TensorType;
+  readonly buffer: DeviceBuffer;
+}
+
+/**
+ * Named device memory that outlives a run: KV caches, counters. Zero at first, sized for the upper bounds of its extents. Compiled
+ * graphs that declare the same names and types share one set; one run at a time uses it.
+ */
+export class StateSet implements Disposable {
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #lease: BackendLease;
+  #disposed = false;
+  #busy = false;
+
+  /** For sessions: see `Session.createState`. */
+  constructor(lease: BackendLease, types: ReadonlyMap<string, TensorType>) {
+    const entries = new Map<string, Entry>();
+    for (const [name, type] of types) entries.set(name, { type, buffer: lease.backend.allocate(dimMax(typeBytes(type))) });
+    this.#entries = entries;
+    this.#lease = lease;
+    trackLeak(this, `a StateSet of ${entries.size} states`, () => freeAll(entries, lease));
+  }
+
+  get names(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+  /** The declared type of a state. */
+  typeOf(name: string): TensorType {
+    return this.#entry(name).type;
+  }
+  /** Device bytes of all states. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { buffer } of this.#entries.values()) sum += buffer.bytes.byteLength;
+    return sum;
+  }
+
+  /** A copy of a state at the upper bound of its extents, or of its dense first part when a `shape` is given. */
+  read(name: string, shape?: readonly number[]): Tensor {
+    this.#usable();
+    const { type, buffer } = this.#entry(name);
+    const actual = this.#checkedShape(name, type, shape ?? type.shape.map(dimMax));
+    return Tensor.fromBytes(type.dtype, actual, buffer.bytes.slice(0, byteLength(type.dtype, actual)));
+  }
+
+  /** Overwrite a state, or its dense first part when the tensor has smaller extents where the state's are symbolic. */
+  write(name: string, tensor: Tensor): void {
+    this.#usable();
+    const { type, buffer } = this.#entry(name);
+    if (tensor.dtype !== type.dtype) throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${tensor.dtype}${showShape(tensor.shape)}`);
+    this.#checkedShape(name, type, tensor.shape);
+    buffer.bytes.set(tensor.bytes);
+  }
+
+  /** Zero all states, or the named ones. */
+  reset(names: readonly string[] = this.names): void {
+    this.#usable();
+    for (const name of names) this.#entry(name).buffer.bytes.fill(0);
+  }
+
+  /** Copy the named states (default: all of this set) from another set that has them with the same types. */
+  copyFrom(other: StateSet, names: readonly string[] = this.names): void {
+    this.#usable();
+    other.#usable();
+    for (const name of names) {
+      const target = this.#entry(name);
+      const source = other.#entry(name);
+      if (showType(target.type) !== showType(source.type))
+        throw new StateError(`state "${name}"`, `expected ${showType(target.type)}, got ${showType(source.type)}`);
+      target.buffer.bytes.set(source.buffer.bytes);
+    }
+  }
+
+  /** The buffers of a graph's states, in the order of `types`; checks that they are what the graph declares. For the runtime. */
+  buffersFor(graph: string, backend: Backend, types: ReadonlyMap<string, TensorType>): DeviceBuffer[] {
+    if (this.#disposed) throw new UseAfterDisposeError("a StateSet");
+    if (backend !== this.#lease.backend) throw new StateError(`graph "${graph}"`, "the StateSet belongs to another session");
+    return [...types].map(([name, type]) => {
+      const entry = this.#entries.get(name);
+      if (!entry || showType(entry.type) !== showType(type))
+        throw new StateError(`graph "${graph}"`, `state "${name}": expected ${showType(type)}, got ${entry ? showType(entry.type) : "nothing"}`);
+      return entry.buffer;
+    });
+  }
+
+  /** Reserve the set for one run; returns how to end it. For the runtime. */
+  acquire(): () => void {
+    this.#usable();
+    this.#busy = true;
+    return () => {
+      this.#busy = false;
+      if (this.#disposed) this.#free();
+    };
+  }
+
+  /** Free the memory. When a run uses the set, that happens as it ends; other uses are refused from now on. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    untrackLeak(this);
+    if (!this.#busy) this.#free();
+  }
+
+  #free(): void {
+    freeAll(this.#entries, this.#lease);
+  }
+
+  #usable(): void {
+    if (this.#disposed) throw new UseAfterDisposeError("a StateSet");
+    if (this.#busy) throw new BusyError("a StateSet");
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (!entry) throw new StateError(`state "${name}"`, `expected one of ${this.names.join(", ") || "none"}`);
+    return entry;
+  }
+
+  #checkedShape(name: string, type: TensorType, shape: readonly number[]): readonly number[] {
+    const fits = shape.length === type.shape.length && type.shape.every((d, i) => (typeof d === "number" ? d === shape[i] : (shape[i] ?? 0) <= dimMax(d)));
+    if (!fits) throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${type.dtype}${showShape(shape)}`);
+    return shape;
+  }
+}
+
+function freeAll(entries: ReadonlyMap<string, Entry>, lease: BackendLease): void {
+  for (const { buffer } of entries.values()) buffer[Symbol.dispose]();
+  lease.release();
+}

@@ -1,0 +1,70 @@
+import { type AttrRecord, type Graph, NONE, type Node, opByName, SymDim, type ValueId } from "@rlxjs/ir";
+
+/**
+ * Which values are the same in every run: params, constants and (if `derived`) pure functions of them at fixed extents. They
+ * are evaluated once, when the program is prepared.
+ */
+export function weightValues(graph: Graph, derived = true): readonly boolean[] {
+  const weight = new Array<boolean>(graph.values.length).fill(false);
+  for (const node of graph.nodes) {
+    const { traits } = opByName(node.op);
+    const fixed =
+      traits.leaf !== undefined
+        ? traits.leaf === "param" || traits.leaf === "constant"
+        : derived &&
+          traits.impure !== true &&
+          traits.writes === undefined &&
+          node.inputs.every((v) => v === NONE || weight[v] === true) &&
+          !hasSymbols(node.attrs) &&
+          node.outputs.every((v) => graph.values[v]?.shape.every((d) => typeof d === "number") === true);
+    if (fixed) for (const v of node.outputs) weight[v] = true;
+  }
+  return weight;
+}
+
+function hasSymbols(attrs: AttrRecord): boolean {
+  const symbolic = (v: unknown): boolean =>
+    v instanceof SymDim || (typeof v === "object" && v !== null && Object.values(v).some(symbolic));
+  return symbolic(attrs);
+}
+
+/** The part of a graph that computes one value, as a graph of its own with the output `out`. */
+export function extract(graph: Graph, value: ValueId, name: string): Graph {
+  const needed = new Set<number>();
+  const visit = (v: ValueId): void => {
+    const node = nodeOf(graph, v);
+    if (node === undefined || needed.has(node.id)) return;
+    needed.add(node.id);
+    for (const i of node.inputs) visit(i);
+  };
+  visit(value);
+  const ids = new Map<ValueId, ValueId>([[NONE, NONE]]);
+  const nodes: Node[] = [];
+  const values: Graph["values"][number][] = [];
+  const constants: Graph["constants"][number][] = [];
+  for (const node of graph.nodes) {
+    if (!needed.has(node.id)) continue;
+    const id = nodes.length;
+    for (const [index, v] of node.outputs.entries()) {
+      const info = graph.values[v];
+      if (info) ids.set(v, values.push({ ...info, node: id, index }) - 1);
+    }
+    const tensor = opByName(node.op).traits.leaf === "constant" ? graph.constants[node.attrs.index as number] : undefined;
+    const attrs = tensor ? { ...node.attrs, index: constants.push(tensor) - 1 } : node.attrs;
+    const moved = (v: ValueId): ValueId => ids.get(v) ?? NONE;
+    nodes.push({ ...node, id, attrs, inputs: node.inputs.map(moved), outputs: node.outputs.map(moved) });
+  }
+  return { name, nodes, values, constants, outputs: [{ name: "out", value: ids.get(value) ?? NONE }], symbols: new Map() };
+}
+
+/** The node that makes a value. */
+export function nodeOf(graph: Graph, value: ValueId): Node | undefined {
+  const info = graph.values[value];
+  return info && graph.nodes[info.node];
+}
+
+/** A text that is equal for expressions with the same nodes, params and constants, whatever graph they were cut from. */
+export function expressionKey(graph: Graph): string {
+  const constants = graph.constants.map((t) => `${t.dtype}[${t.shape}]:${t.bytes.join()}`);
+  return JSON.stringify([graph.nodes.map((n) => [n.op, n.inputs, n.attrs]), constants, graph.outputs]);
+}
