@@ -1,0 +1,36 @@
+import type { Graph } from "@rlxjs/ir";
+import { GraphView } from "./graph-view.ts";
+import type { Pass } from "./pass.ts";
+import { Rewriter } from "./rewriter.ts";
+
+/**
+ * Nodes (by id) that must stay: what the outputs need, state writes, impure ops, and the graph's signature (inputs and states).
+ * Unused params and constants go.
+ */
+function liveNodes(view: GraphView): ReadonlySet<number> {
+  const live = new Set<number>();
+  const pending: number[] = view.graph.outputs.map((o) => view.type(o.value).node);
+  for (const node of view.graph.nodes) {
+    const { leaf, writes, impure } = view.def(node).traits;
+    if (leaf === "input" || leaf === "state" || writes !== undefined || impure) pending.push(node.id);
+  }
+  for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
+    if (live.has(id)) continue;
+    live.add(id);
+    const node = view.graph.nodes[id];
+    for (const input of node?.inputs ?? []) if (input >= 0) pending.push(view.type(input).node);
+  }
+  return live;
+}
+
+/** Drop nodes whose results nobody needs. */
+export const dce: Pass = {
+  name: "dce",
+  run(graph: Graph): Graph {
+    const live = liveNodes(GraphView.of(graph));
+    if (live.size === graph.nodes.length) return graph;
+    const rewriter = new Rewriter(graph);
+    for (const node of graph.nodes) if (live.has(node.id)) rewriter.copy(node);
+    return rewriter.finish();
+  },
+};

@@ -1,0 +1,81 @@
+import type { Graph } from "@rlxjs/ir";
+import type { KernelSet } from "./kernels.ts";
+import type { PassOptions } from "./options.ts";
+
+export type MissReason = "multi-consumer" | "dtype" | "shape" | "order" | "limit" | "backend";
+
+/** A pattern that was nearly there. */
+export interface Miss {
+  readonly pass: string;
+  readonly pattern: string;
+  readonly op: string;
+  readonly reason: MissReason;
+  readonly detail: string;
+  readonly label?: string;
+  readonly origin?: string;
+}
+
+export interface PassStats {
+  readonly name: string;
+  readonly nodesBefore: number;
+  readonly nodesAfter: number;
+  /** How often each rule or pattern was applied. */
+  readonly applied: Readonly<Record<string, number>>;
+  readonly micros: number;
+}
+
+/** What a pass may look at, and where it reports to. */
+export interface PassContext {
+  readonly kernels: KernelSet;
+  readonly options: PassOptions;
+  applied(pattern: string): void;
+  missed(
+    pattern: string,
+    node: { readonly op: string; readonly label?: string; readonly origin?: string },
+    reason: MissReason,
+    detail: string,
+  ): void;
+}
+
+export interface Pass {
+  readonly name: string;
+  run(graph: Graph, context: PassContext): Graph;
+}
+
+export interface PassResult {
+  readonly graph: Graph;
+  readonly stats: readonly PassStats[];
+  readonly misses: readonly Miss[];
+}
+
+/** Run passes in order. With `options.verify`, every graph that a pass makes is verified, and a failure names the pass. */
+export function runPasses(graph: Graph, passes: readonly Pass[], kernels: KernelSet, options: PassOptions): PassResult {
+  const stats: PassStats[] = [];
+  const misses: Miss[] = [];
+  let current = graph;
+  for (const pass of passes) {
+    const applied: Record<string, number> = {};
+    const started = performance.now();
+    const next = pass.run(current, {
+      kernels,
+      options,
+      applied: (pattern) => {
+        applied[pattern] = (applied[pattern] ?? 0) + 1;
+      },
+      missed: (pattern, { op, label, origin }, reason, detail) =>
+        misses.push({
+          pass: pass.name,
+          pattern,
+          op,
+          reason,
+          detail,
+          ...(label === undefined ? {} : { label }),
+          ...(origin === undefined ? {} : { origin }),
+        }),
+    });
+    const micros = Math.round((performance.now() - started) * 1000);
+    stats.push({ name: pass.name, nodesBefore: current.nodes.length, nodesAfter: next.nodes.length, applied, micros });
+    current = next;
+  }
+  return { graph: current, stats, misses };
+}
