@@ -1,5 +1,6 @@
 // A thin vector layer, chosen by compile flags: AVX-512, AVX2+FMA+F16C, SSE4.2, NEON, or plain C++ (a port to another instruction set is one more file).
 //
+//   kLanes, kRegisters   floats in a vector, vector registers
 //   vf, vi, vmask   kLanes x f32, i32, and the result of a comparison
 //   load store      f32; load_n / store_n touch only the first n <= kLanes lanes, the other lanes read as zero
 //   load_f16 load_bf16 store_f16 store_bf16 (+ _n)   stores round to nearest, ties to even
@@ -17,6 +18,15 @@
 #define RLX_INLINE static __forceinline
 #else
 #define RLX_INLINE static inline __attribute__((always_inline))
+#endif
+
+// Loops over the registers of a tile must disappear: their arrays live in registers only then.
+#if defined(__clang__)
+#define RLX_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define RLX_UNROLL _Pragma("GCC unroll 32")
+#else
+#define RLX_UNROLL
 #endif
 
 #ifndef RLX_ISA

@@ -7,6 +7,7 @@ namespace rlx {
 namespace RLX_ISA {
 
 constexpr size_t kLanes = 8;
+constexpr size_t kRegisters = 16;
 constexpr int kDotBias = 128;
 struct vf { __m256 v; };
 struct vi { __m256i v; };
@@ -93,6 +94,11 @@ RLX_INLINE __m128 fold8(__m256 x) { return _mm_add_ps(_mm256_castps256_ps128(x),
 RLX_INLINE float reduce_add(vf a) {
   const __m256 t = _mm256_add_ps(a.v, _mm256_permute_ps(a.v, 0x4e));
   return _mm_cvtss_f32(fold8(_mm256_add_ps(t, _mm256_permute_ps(t, 0xb1))));
+}
+RLX_INLINE int32_t reduce_addi(vi a) {
+  const __m128i h = _mm_add_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  const __m128i t = _mm_add_epi32(h, _mm_shuffle_epi32(h, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
 }
 RLX_INLINE float reduce_max(vf a) {
   const __m128 h = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));

@@ -11,6 +11,7 @@ namespace rlx {
 namespace RLX_ISA {
 
 constexpr size_t kLanes = 16;
+constexpr size_t kRegisters = 32;
 constexpr int kDotBias = 128;
 struct vf { __m512 v; };
 struct vi { __m512i v; };
@@ -86,6 +87,7 @@ RLX_INLINE float reduce_add(vf a) {
   const __m512 t = _mm512_add_ps(a.v, _mm512_permute_ps(a.v, 0x4e));
   return _mm_cvtss_f32(fold16(_mm512_add_ps(t, _mm512_permute_ps(t, 0xb1))));
 }
+RLX_INLINE int32_t reduce_addi(vi a) { return _mm512_reduce_add_epi32(a.v); }
 RLX_INLINE float reduce_max(vf a) { return _mm512_reduce_max_ps(a.v); }
 RLX_INLINE void reduce_add4(vf a, vf b, vf c, vf d, float* out) {
   const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v));

@@ -5,6 +5,7 @@ namespace rlx {
 namespace RLX_ISA {
 
 constexpr size_t kLanes = 4;
+constexpr size_t kRegisters = 16;
 constexpr int kDotBias = 128;
 struct vf { float v[kLanes]; };
 struct vi { int32_t v[kLanes]; };
@@ -91,6 +92,7 @@ RLX_INLINE void store_s8(int8_t* p, vi x) {
 }
 
 RLX_INLINE float reduce_add(vf a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+RLX_INLINE int32_t reduce_addi(vi a) { return s(u(a.v[0]) + u(a.v[1]) + u(a.v[2]) + u(a.v[3])); }
 RLX_INLINE float reduce_max(vf a) { return fmaxf(fmaxf(a.v[0], a.v[1]), fmaxf(a.v[2], a.v[3])); }
 RLX_INLINE void reduce_add4(vf a, vf b, vf c, vf d, float* out) {
   const vf* x[4] = {&a, &b, &c, &d};

@@ -7,6 +7,7 @@ namespace rlx {
 namespace RLX_ISA {
 
 constexpr size_t kLanes = 4;
+constexpr size_t kRegisters = 32;
 constexpr int kDotBias = 0;
 struct vf { float32x4_t v; };
 struct vi { int32x4_t v; };
@@ -105,6 +106,7 @@ RLX_INLINE float reduce_add(vf a) {
   const float32x2_t t = vadd_f32(vget_low_f32(a.v), vget_high_f32(a.v));
   return vget_lane_f32(vpadd_f32(t, t), 0);
 }
+RLX_INLINE int32_t reduce_addi(vi a) { return vaddvq_s32(a.v); }
 RLX_INLINE float reduce_max(vf a) { return vmaxvq_f32(a.v); }
 RLX_INLINE void reduce_add4(vf a, vf b, vf c, vf d, float* out) {
   const float32x4_t ab = vaddq_f32(vzip1q_f32(a.v, b.v), vzip2q_f32(a.v, b.v));

@@ -6,6 +6,7 @@ namespace rlx {
 namespace RLX_ISA {
 
 constexpr size_t kLanes = 4;
+constexpr size_t kRegisters = 16;
 constexpr int kDotBias = 128;
 struct vf { __m128 v; };
 struct vi { __m128i v; };
@@ -95,6 +96,10 @@ RLX_INLINE void store_s8(int8_t* p, vi x) {
 RLX_INLINE float reduce_add(vf a) {
   const __m128 t = _mm_add_ps(a.v, _mm_movehl_ps(a.v, a.v));
   return _mm_cvtss_f32(_mm_add_ss(t, _mm_shuffle_ps(t, t, 1)));
+}
+RLX_INLINE int32_t reduce_addi(vi a) {
+  const __m128i t = _mm_add_epi32(a.v, _mm_shuffle_epi32(a.v, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
 }
 RLX_INLINE float reduce_max(vf a) {
   const __m128 t = _mm_max_ps(a.v, _mm_movehl_ps(a.v, a.v));
