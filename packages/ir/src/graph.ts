@@ -31,21 +31,21 @@ export interface ValueInfo extends TensorType {
   readonly index: number;
 }
 
-export interface GraphOutput {
-  readonly name: string;
+export interface GraphOutput<Name extends string = string> {
+  readonly name: Name;
   readonly value: ValueId;
 }
 
 /**
  * An immutable dataflow graph in SSA form. Nodes are in execution order, every input id is smaller than the ids of the node's
  * own outputs. A state value has versions: `state` reads the current one, an op with the `writes` trait makes the next; a version
- * may be written once, and is not used after that.
+ * may be written once, and is not used after that. `Out` keeps the names of the outputs where the compiler knows them.
  */
-export interface Graph {
+export interface Graph<Out extends string = string> {
   readonly name: string;
   readonly nodes: readonly Node[];
   readonly values: readonly ValueInfo[];
-  readonly outputs: readonly GraphOutput[];
+  readonly outputs: readonly GraphOutput<Out>[];
   /** Data of `constant` nodes, by their `index` attribute. */
   readonly constants: readonly Tensor[];
   /** Every symbol that occurs, with its bounds. */

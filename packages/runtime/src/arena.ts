@@ -57,8 +57,12 @@ function reuseInPlace(
       const temporary = operand && temporaries[ofBuffer.get(operand.buffer) ?? -1];
       if (!operand || !temporary || !traits.inPlace?.includes(name ?? "")) return false;
       const whole = operand.offset === 0 && dimEqualBytes(operand, buffers[operand.buffer] ?? operand);
-      const shared = step.inputs.some((o, other) => other !== slot && o?.buffer === operand.buffer && !(traits.elementwise && sameOperand(o, operand)));
-      return temporary.end === index && temporary.start < index && whole && !shared && !taken.has(operand.buffer) && sameLayout(operand, output);
+      const shared = step.inputs.some(
+        (o, other) => other !== slot && o?.buffer === operand.buffer && !(traits.elementwise && sameOperand(o, operand)),
+      );
+      return (
+        temporary.end === index && temporary.start < index && whole && !shared && !taken.has(operand.buffer) && sameLayout(operand, output)
+      );
     });
     if (!source) continue;
     taken.add(source.buffer);
@@ -67,5 +71,7 @@ function reuseInPlace(
 }
 
 const sameLayout = (a: TensorType, b: TensorType): boolean =>
-  dtypes[a.dtype].blockBytes === dtypes[b.dtype].blockBytes && dtypes[a.dtype].blockSize === dtypes[b.dtype].blockSize && shapeEquals(a.shape, b.shape);
+  dtypes[a.dtype].blockBytes === dtypes[b.dtype].blockBytes &&
+  dtypes[a.dtype].blockSize === dtypes[b.dtype].blockSize &&
+  shapeEquals(a.shape, b.shape);
 const sameOperand = (a: Operand, b: Operand): boolean => dimEquals(a.offset, b.offset) && sameLayout(a, b);

@@ -1,6 +1,6 @@
 import { type Graph, opByName, shapeEquals, Tensor, type TensorType } from "@rlxjs/ir";
 import type { Backend } from "./backend.ts";
-import { MissingWeightError, WeightTypeError } from "./errors.ts";
+import { UnboundWeightError, WeightTypeError } from "./errors.ts";
 import { lowerGraph } from "./lower.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { WeightStore } from "./weights.ts";
@@ -20,7 +20,7 @@ export function checkWeight(graph: string, name: string, type: TensorType, tenso
 function param(scope: WeightScope, graph: string, name: string, type: TensorType): Tensor {
   const tensor = scope.params.get(name) ?? scope.store?.get(name);
   if (!tensor)
-    throw new MissingWeightError(graph, name, type, scope.store ? "" : ": compile with { weights }, or call setParam before the run");
+    throw new UnboundWeightError(graph, name, type, scope.store ? "" : ": compile with { weights }, or call setParam before the run");
   checkWeight(graph, name, type, tensor);
   return tensor;
 }
@@ -43,14 +43,19 @@ export function* bindWeights(program: Program, scope: WeightScope): Generator<vo
   const out: (Uint8Array<ArrayBuffer> | undefined)[] = [];
   for (const buffer of program.buffers) {
     if (buffer.kind === "weight") out.push(yield* weightBytes(program.name, buffer, scope));
-    else if (buffer.kind === "constant") out.push(buffer.layout === undefined ? buffer.value.bytes : scope.backend.pack(buffer.value, buffer.layout));
+    else if (buffer.kind === "constant")
+      out.push(buffer.layout === undefined ? buffer.value.bytes : scope.backend.pack(buffer.value, buffer.layout));
     else out.push(undefined);
     yield;
   }
   return out;
 }
 
-function* weightBytes(name: string, buffer: ProgramBuffer & { kind: "weight" }, scope: WeightScope): Generator<void, Uint8Array<ArrayBuffer>> {
+function* weightBytes(
+  name: string,
+  buffer: ProgramBuffer & { kind: "weight" },
+  scope: WeightScope,
+): Generator<void, Uint8Array<ArrayBuffer>> {
   const { source, layout, dtype, shape } = buffer;
   const raw = source.kind === "param" ? param(scope, name, source.name, buffer) : undefined;
   if (raw && layout === undefined) return raw.bytes;
@@ -61,7 +66,7 @@ function* weightBytes(name: string, buffer: ProgramBuffer & { kind: "weight" }, 
   const known = shared?.derived(key);
   if (known) return known;
   const tensor = raw ?? (source.kind === "expression" ? yield* evaluate(source.graph, scope) : undefined);
-  if (!tensor) throw new MissingWeightError(name, text, { dtype, shape });
+  if (!tensor) throw new UnboundWeightError(name, text, { dtype, shape });
   yield;
   const bytes = layout === undefined ? tensor.bytes : scope.backend.pack(tensor, layout);
   shared?.keep(key, bytes);

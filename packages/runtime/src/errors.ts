@@ -73,15 +73,18 @@ export class DeviceUnavailableError extends RlxError {
   }
 }
 /** A weight that a graph needs and its store does not have. */
-export class MissingWeightError extends RlxError {
+export class UnboundWeightError extends RlxError {
   constructor(graph: string, name: string, type: TensorType, hint = "") {
-    super("ERR_MISSING_WEIGHT", `graph "${graph}": weight "${name}": expected ${showType(type)}, got nothing${hint}`);
+    super("ERR_UNBOUND_WEIGHT", `graph "${graph}": weight "${name}": expected ${showType(type)}, got nothing${hint}`);
   }
 }
 /** A weight of another dtype or shape than the graph declares. */
 export class WeightTypeError extends RlxError {
   constructor(graph: string, name: string, expected: TensorType, given: { readonly dtype: DType; readonly shape: readonly number[] }) {
-    super("ERR_WEIGHT_TYPE", `graph "${graph}": weight "${name}": expected ${showType(expected)}, got ${given.dtype}${showShape(given.shape)}`);
+    super(
+      "ERR_WEIGHT_TYPE",
+      `graph "${graph}": weight "${name}": expected ${showType(expected)}, got ${given.dtype}${showShape(given.shape)}`,
+    );
   }
 }
 /** A weight name that the graph does not use, or that a store already has. */

@@ -1,4 +1,16 @@
-import { type Bindings, dimEquals, dtypes, evalShape, type Graph, opByName, productOf, showShape, Tensor, type TensorData, type TensorType } from "@rlxjs/ir";
+import {
+  type Bindings,
+  dimEquals,
+  dtypes,
+  evalShape,
+  type Graph,
+  opByName,
+  productOf,
+  showShape,
+  Tensor,
+  type TensorData,
+  type TensorType,
+} from "@rlxjs/ir";
 import { InputDTypeError, InputShapeError, MissingInputError, UnknownInputError } from "./errors.ts";
 import { type Observation, solveExtents } from "./extents.ts";
 
@@ -34,7 +46,13 @@ export function bindInputs(graph: Graph, specs: ReadonlyMap<string, TensorType>,
   return { extents: solveExtents(graph, given, observations), bytes };
 }
 
-function inputBytes(graph: string, name: string, type: TensorType, value: InputValue, observations: Observation[]): Uint8Array<ArrayBuffer> {
+function inputBytes(
+  graph: string,
+  name: string,
+  type: TensorType,
+  value: InputValue,
+  observations: Observation[],
+): Uint8Array<ArrayBuffer> {
   if (typeof value === "number") {
     if (type.shape.length > 0) throw new InputShapeError(graph, name, type, "a number");
     return Tensor.from(type.dtype, [], [value]).bytes;
@@ -51,13 +69,15 @@ function inputBytes(graph: string, name: string, type: TensorType, value: InputV
   if (!(value instanceof expected)) throw new InputDTypeError(graph, name, `a ${expected.name} of ${type.dtype}`, `a ${className(value)}`);
   const count = elements(type, value.byteLength);
   const dim = productOf(type.shape);
-  if (typeof dim === "number" && dim !== count) throw new InputShapeError(graph, name, type, `${count} elements (${value.byteLength} bytes)`);
+  if (typeof dim === "number" && dim !== count)
+    throw new InputShapeError(graph, name, type, `${count} elements (${value.byteLength} bytes)`);
   if (!dimEquals(dim, count)) observations.push({ where: `input "${name}" (number of elements)`, dim, actual: count });
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
 /** The typed array that holds a dtype. */
-export const arrayOf = ({ dtype }: TensorType) => Tensor.zeros(dtype, [0]).data.constructor as { new (length: number): TensorData; readonly name: string };
+export const arrayOf = ({ dtype }: TensorType) =>
+  Tensor.zeros(dtype, [0]).data.constructor as { new (length: number): TensorData; readonly name: string };
 const className = (value: unknown): string => (typeof value === "object" && value !== null ? value.constructor.name : typeof value);
 
 function elements(type: TensorType, bytes: number): number {

@@ -50,7 +50,10 @@ class Lowering {
     this.#weight = weightValues(graph, hoistWeights);
     this.#nodes = liveNodes(graph, this.#weight);
     const weights = graph.nodes.filter((n) => n.outputs.every((v) => this.#weight[v] === true));
-    this.#locations = locate(graph, [...weights, ...this.#nodes].sort((a, b) => a.id - b.id));
+    this.#locations = locate(
+      graph,
+      [...weights, ...this.#nodes].sort((a, b) => a.id - b.id),
+    );
   }
 
   /** Buffers that callers see, in the graph's order: inputs, states, outputs. */
@@ -111,7 +114,15 @@ class Lowering {
       const view: NodeView = { def, attrs: { shape: type.shape }, inputs: [this.#view(value)], outputs: [type] };
       const { kernel, params = [], blob } = chooseKernel(this.#kernels, view)?.emit(view) ?? { kernel: REFERENCE };
       const outputs: Operand[] = [{ buffer, offset: 0, ...type }];
-      const step: Step = { kernel, op: def.name, attrs: view.attrs, inputs: [this.#operand(value)], outputs, params, label: `output ${name}` };
+      const step: Step = {
+        kernel,
+        op: def.name,
+        attrs: view.attrs,
+        inputs: [this.#operand(value)],
+        outputs,
+        params,
+        label: `output ${name}`,
+      };
       this.steps.push(blob === undefined ? step : { ...step, blob });
     }
     this.#copies.delete(value);

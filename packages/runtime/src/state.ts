@@ -1,15 +1,9 @@
 import { byteLength, dimMax, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
 import type { Backend, DeviceBuffer } from "./backend.ts";
+import type { OpenDevice } from "./device.ts";
 import { BusyError, StateError, UseAfterDisposeError } from "./errors.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { typeBytes } from "./storage.ts";
-
-/** Keeps a backend open while something uses it. */
-export interface BackendLease {
-  readonly backend: Backend;
-  /** End this use; call once. */
-  release(): void;
-}
 
 interface Entry {
   readonly type: TensorType;
@@ -22,17 +16,23 @@ interface Entry {
  */
 export class StateSet implements Disposable {
   readonly #entries: ReadonlyMap<string, Entry>;
-  readonly #lease: BackendLease;
+  readonly #device: OpenDevice;
+  readonly #free: () => void;
   #disposed = false;
   #busy = false;
 
   /** For sessions: see `Session.createState`. */
-  constructor(lease: BackendLease, types: ReadonlyMap<string, TensorType>) {
+  constructor(device: OpenDevice, types: ReadonlyMap<string, TensorType>) {
     const entries = new Map<string, Entry>();
-    for (const [name, type] of types) entries.set(name, { type, buffer: lease.backend.allocate(dimMax(typeBytes(type))) });
+    for (const [name, type] of types) entries.set(name, { type, buffer: device.backend.allocate(dimMax(typeBytes(type))) });
     this.#entries = entries;
-    this.#lease = lease;
-    trackLeak(this, `a StateSet of ${entries.size} states`, () => freeAll(entries, lease));
+    this.#device = device;
+    const release = device.retain();
+    this.#free = () => {
+      for (const { buffer } of entries.values()) buffer[Symbol.dispose]();
+      release();
+    };
+    trackLeak(this, `a StateSet of ${entries.size} states`, this.#free);
   }
 
   get names(): readonly string[] {
@@ -61,7 +61,8 @@ export class StateSet implements Disposable {
   write(name: string, tensor: Tensor): void {
     this.#usable();
     const { type, buffer } = this.#entry(name);
-    if (tensor.dtype !== type.dtype) throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${tensor.dtype}${showShape(tensor.shape)}`);
+    if (tensor.dtype !== type.dtype)
+      throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${tensor.dtype}${showShape(tensor.shape)}`);
     this.#checkedShape(name, type, tensor.shape);
     buffer.bytes.set(tensor.bytes);
   }
@@ -88,11 +89,14 @@ export class StateSet implements Disposable {
   /** The buffers of a graph's states, in the order of `types`; checks that they are what the graph declares. For the runtime. */
   buffersFor(graph: string, backend: Backend, types: ReadonlyMap<string, TensorType>): DeviceBuffer[] {
     if (this.#disposed) throw new UseAfterDisposeError("a StateSet");
-    if (backend !== this.#lease.backend) throw new StateError(`graph "${graph}"`, "the StateSet belongs to another session");
+    if (backend !== this.#device.backend) throw new StateError(`graph "${graph}"`, "the StateSet belongs to another session");
     return [...types].map(([name, type]) => {
       const entry = this.#entries.get(name);
       if (!entry || showType(entry.type) !== showType(type))
-        throw new StateError(`graph "${graph}"`, `state "${name}": expected ${showType(type)}, got ${entry ? showType(entry.type) : "nothing"}`);
+        throw new StateError(
+          `graph "${graph}"`,
+          `state "${name}": expected ${showType(type)}, got ${entry ? showType(entry.type) : "nothing"}`,
+        );
       return entry.buffer;
     });
   }
@@ -115,10 +119,6 @@ export class StateSet implements Disposable {
     if (!this.#busy) this.#free();
   }
 
-  #free(): void {
-    freeAll(this.#entries, this.#lease);
-  }
-
   #usable(): void {
     if (this.#disposed) throw new UseAfterDisposeError("a StateSet");
     if (this.#busy) throw new BusyError("a StateSet");
@@ -131,13 +131,10 @@ export class StateSet implements Disposable {
   }
 
   #checkedShape(name: string, type: TensorType, shape: readonly number[]): readonly number[] {
-    const fits = shape.length === type.shape.length && type.shape.every((d, i) => (typeof d === "number" ? d === shape[i] : (shape[i] ?? 0) <= dimMax(d)));
+    const fits =
+      shape.length === type.shape.length &&
+      type.shape.every((d, i) => (typeof d === "number" ? d === shape[i] : (shape[i] ?? 0) <= dimMax(d)));
     if (!fits) throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${type.dtype}${showShape(shape)}`);
     return shape;
   }
-}
-
-function freeAll(entries: ReadonlyMap<string, Entry>, lease: BackendLease): void {
-  for (const { buffer } of entries.values()) buffer[Symbol.dispose]();
-  lease.release();
 }

@@ -23,8 +23,7 @@ export function weightValues(graph: Graph, derived = true): readonly boolean[] {
 }
 
 function hasSymbols(attrs: AttrRecord): boolean {
-  const symbolic = (v: unknown): boolean =>
-    v instanceof SymDim || (typeof v === "object" && v !== null && Object.values(v).some(symbolic));
+  const symbolic = (v: unknown): boolean => v instanceof SymDim || (typeof v === "object" && v !== null && Object.values(v).some(symbolic));
   return symbolic(attrs);
 }
 

@@ -21,7 +21,10 @@ export class WeightStore implements Disposable {
   readonly #owner: { references: number; readonly onRelease: (() => void) | undefined };
   #disposed = false;
 
-  constructor(entries: Iterable<readonly [string, WeightEntry]> | Readonly<Record<string, WeightEntry>> = [], options: WeightStoreOptions = {}) {
+  constructor(
+    entries: Iterable<readonly [string, WeightEntry]> | Readonly<Record<string, WeightEntry>> = [],
+    options: WeightStoreOptions = {},
+  ) {
     this.#entries = new Map();
     for (const [name, entry] of Symbol.iterator in entries ? entries : Object.entries(entries)) {
       if (this.#entries.has(name)) throw new WeightNameError("weight store", name, "is given twice");

@@ -1,0 +1,59 @@
+import { type Bindings, byteLength, evalDim, evalShape, namedInputs, opByName, Tensor } from "@rlxjs/ir";
+import { KernelError, type Operand, type Program, type Step } from "@rlxjs/runtime";
+
+/** The bytes of a buffer of the program, from its first byte on. */
+export type Memory = (buffer: number) => Uint8Array<ArrayBuffer>;
+
+/** Runs steps of a program by the references of their ops, over whatever memory the program has. */
+export class ReferenceSteps {
+  readonly #program: Program;
+  /** Weights keep their tensors, so that they are decoded once. */
+  readonly #weights = new Map<Operand, Tensor>();
+
+  constructor(program: Program) {
+    this.#program = program;
+  }
+
+  /** Run step `index`. What the reference throws becomes a KernelError. */
+  run(index: number, extents: Bindings, memory: Memory): void {
+    const step = this.#program.steps[index];
+    if (!step) return;
+    const def = opByName(step.op);
+    try {
+      const written = writtenSlot(step);
+      const outputs = step.outputs.map((o) => this.#tensor(o, extents, memory));
+      const inputs = step.inputs.map((o, slot) => {
+        const tensor = o && this.#tensor(o, extents, memory);
+        // A reference may still read operands when it has begun to write: those that share memory with a result are copied first.
+        const shared = tensor && slot !== written && outputs.some((out) => overlap(tensor, out));
+        return shared ? new Tensor(tensor.dtype, tensor.shape, tensor.data.slice()) : tensor;
+      });
+      const names: readonly string[] = def.outputs;
+      const results = names.length === 1 ? outputs[0] : Object.fromEntries(names.map((name, i) => [name, outputs[i]]));
+      def.reference?.(namedInputs(def, inputs) as never, step.attrs as never, results as never);
+    } catch (error) {
+      throw new KernelError(this.#program, index, error instanceof Error ? error.message : String(error), error);
+    }
+  }
+
+  #tensor(operand: Operand, extents: Bindings, memory: Memory): Tensor {
+    const known = this.#weights.get(operand);
+    if (known) return known;
+    const shape = evalShape(operand.shape, extents);
+    const offset = evalDim(operand.offset, extents);
+    const bytes = memory(operand.buffer).subarray(offset, offset + byteLength(operand.dtype, shape));
+    const tensor = Tensor.fromBytes(operand.dtype, shape, bytes);
+    const kind = this.#program.buffers[operand.buffer]?.kind;
+    if (kind === "weight" || kind === "constant") this.#weights.set(operand, tensor.freeze());
+    return tensor;
+  }
+}
+
+/** The operand that the step writes in place: it is its first output. */
+function writtenSlot({ op }: Step): number {
+  const { inputs, traits } = opByName(op);
+  return (inputs as readonly { readonly name: string }[]).findIndex((s) => s.name === traits.writes);
+}
+
+const overlap = ({ data: a }: Tensor, { data: b }: Tensor): boolean =>
+  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;

@@ -1,0 +1,33 @@
+import { type Dim, showShape } from "@rlxjs/ir";
+import type { Operand, Program, ProgramBuffer } from "./program.ts";
+
+/** The program as text, one line per buffer and step, for people. */
+export function printProgram(program: Program): string {
+  const symbols = program.symbols.map((s) => `${s.name} in [${s.min}, ${s.max}]`).join(", ");
+  return [
+    `program "${program.name}" arena ${program.arenaBytes} bytes${symbols ? ` where ${symbols}` : ""}`,
+    ...program.buffers.map((b, i) => `  b${i} = ${printBuffer(b)}`),
+    ...program.steps.map((s, i) => {
+      const call = `${s.outputs.map((o) => operand(o)).join(", ")} = ${s.op}(${s.inputs.map((o) => (o ? operand(o) : "-")).join(", ")})`;
+      const how = s.kernel === s.op ? "" : ` by ${s.kernel}`;
+      const params = s.params.length ? ` params [${s.params.join(", ")}]` : "";
+      const extra = `${s.blob ? ` blob ${s.blob.byteLength}` : ""}${s.scratch ? ` scratch ${s.scratch.bytes}@${s.scratch.offset}` : ""}`;
+      const where = [s.origin, s.label].filter((t) => t !== undefined).join(" ");
+      return `  ${i}: ${call}${how}${params}${extra}${where ? `  # ${where}` : ""}`;
+    }),
+    "",
+  ].join("\n");
+}
+
+function printBuffer(b: ProgramBuffer): string {
+  const type = `${b.dtype}${showShape(b.shape)} ${b.bytes} bytes`;
+  const layout = "layout" in b && b.layout !== undefined ? ` as ${b.layout}` : "";
+  if (b.kind === "arena") return `arena@${b.offset} ${type}`;
+  if (b.kind === "constant") return `constant ${type}${layout}`;
+  if (b.kind !== "weight") return `${b.kind} "${b.name}" ${type}`;
+  const { source } = b;
+  return `weight ${source.kind === "param" ? `"${source.name}"` : `expression of ${source.graph.nodes.length} nodes`} ${type}${layout}`;
+}
+
+const at = (offset: Dim): string => (offset === 0 ? "" : `+${offset}`);
+const operand = (o: Operand): string => `b${o.buffer}${at(o.offset)}:${o.dtype}${showShape(o.shape)}`;

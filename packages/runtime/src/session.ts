@@ -1,0 +1,104 @@
+import { type Graph, type HirModule, lowerHir, type ParamTypes, showType, type TensorType } from "@rlxjs/ir";
+import type { BackendOptions, Device, DeviceInfo, MappedFile } from "./backend.ts";
+import { CompiledGraph } from "./compiled-graph.ts";
+import { OpenDevice } from "./device.ts";
+import { StateError } from "./errors.ts";
+import { trackLeak, untrackLeak } from "./leaks.ts";
+import { lowerGraph } from "./lower.ts";
+import { openBackend } from "./registry.ts";
+import { StateSet } from "./state.ts";
+import type { WeightStore } from "./weights.ts";
+
+export interface SessionOptions extends BackendOptions {
+  readonly device: Device;
+}
+
+export interface CompileOptions {
+  /** Where params come from. Without it they are set with `setParam` before the first run. */
+  readonly weights?: WeightStore;
+  /** Types of an HIR module's weights, when they do not come from `weights`. */
+  readonly params?: ParamTypes;
+  readonly signal?: AbortSignal;
+}
+
+/** An open device: compiles graphs and makes states. */
+export class Session implements Disposable {
+  readonly info: DeviceInfo;
+  readonly #device: OpenDevice;
+  #compiles = 0;
+
+  private constructor(device: OpenDevice) {
+    this.#device = device;
+    this.info = device.backend.info;
+    trackLeak(this, `the session of device "${this.info.device}"`, () => device.close());
+  }
+
+  /** Open a device that a backend has registered. DeviceUnavailableError says what there is. */
+  static async open({ device, ...options }: SessionOptions): Promise<Session> {
+    return new Session(new OpenDevice(await openBackend(device, options)));
+  }
+
+  /** Compile a graph or an HIR module; evaluates and packs its weights in slices that leave the event loop free. */
+  async compile<Out extends string>(source: Graph<Out> | HirModule, options: CompileOptions = {}): Promise<CompiledGraph<Out>> {
+    options.signal?.throwIfAborted();
+    const compiled = this.#compile<Out>(source, options);
+    try {
+      if (options.weights || compiled.params.size === 0) await compiled.prepare(options.signal);
+      return compiled;
+    } catch (error) {
+      compiled[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The same, at once. */
+  compileSync<Out extends string>(source: Graph<Out> | HirModule, options: Omit<CompileOptions, "signal"> = {}): CompiledGraph<Out> {
+    const compiled = this.#compile<Out>(source, options);
+    try {
+      if (options.weights || compiled.params.size === 0) compiled.prepareSync();
+      return compiled;
+    } catch (error) {
+      compiled[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Zeroed memory for the states of these graphs; states that they declare alike are shared. */
+  createState(...graphs: readonly { readonly name: string; readonly states: ReadonlyMap<string, TensorType> }[]): StateSet {
+    const types = new Map<string, TensorType>();
+    for (const { name: graph, states } of graphs)
+      for (const [name, type] of states) {
+        const known = types.get(name) ?? type;
+        if (showType(known) !== showType(type))
+          throw new StateError(
+            `graph "${graph}"`,
+            `state "${name}": expected ${showType(known)} as in the other graphs, got ${showType(type)}`,
+          );
+        types.set(name, known);
+      }
+    return new StateSet(this.#device, types);
+  }
+
+  /** Map a file where the device can; undefined where it cannot. */
+  mapFile(path: string): MappedFile | undefined {
+    return this.#device.backend.mapFile?.(path);
+  }
+
+  stats(): { readonly compiles: number } {
+    return { compiles: this.#compiles };
+  }
+
+  /** Close the device once the compiled graphs and states of this session are disposed too; they can no longer be used. */
+  [Symbol.dispose](): void {
+    untrackLeak(this);
+    this.#device.close();
+  }
+
+  #compile<Out extends string>(source: Graph<Out> | HirModule, { weights, params }: CompileOptions): CompiledGraph<Out> {
+    const { backend } = this.#device;
+    const graph = "symbols" in source ? source : lowerHir(source, params ?? ((name) => weights?.get(name)));
+    const program = lowerGraph(graph, { kernels: backend.kernels });
+    this.#compiles++;
+    return new CompiledGraph<Out>({ graph, program, device: this.#device, weights, dispatchReport: [] });
+  }
+}
