@@ -1,4 +1,5 @@
 import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
+import { dimsIn } from "./attr-codec.ts";
 import { type Call, namedOutputs, splitCall } from "./call.ts";
 import { checkAttrs, checkInputs } from "./check.ts";
 import type { Dim, SymbolBounds } from "./dim.ts";
@@ -35,8 +36,8 @@ type Method<D> = D extends OpDef<infer I, infer A, infer O> ? Call<I, AttrArgs<A
 type LeafKey = "input" | "param" | "constant" | "state";
 export type OpMethods = { readonly [K in Exclude<keyof OpTable, LeafKey>]: Method<OpTable[K]> };
 
-/** The graph builder with one method per op. */
-export type Builder = GraphBuilder & OpMethods;
+/** The graph builder with one method per op. An interface, because records name it while their own types are being inferred. */
+export interface Builder extends GraphBuilder, OpMethods {}
 
 /** Builds a Graph node by node; every node is checked and typed as it is added. */
 export class GraphBuilder {
@@ -117,7 +118,7 @@ export class GraphBuilder {
       this.#written.set(target, id);
     }
     const outputs = types.map((t, index) => this.#values.push({ ...t, node: id, index }) - 1);
-    for (const t of types) for (const d of t.shape) if (typeof d !== "number") for (const [s, b] of d.symbols) this.#addSymbol(s, b);
+    for (const d of dimsIn([checked, types])) for (const [s, b] of d.symbols) this.#addSymbol(s, b);
     this.#nodes.push({
       id,
       op: def.name,
@@ -192,11 +193,14 @@ for (const [key, def] of Object.entries(ops) as [string, AnyOpDef][]) {
 export const graphBuilder = (name: string): Builder => new GraphBuilder(name) as Builder;
 
 /** Build a graph in one expression: the callback returns its outputs by name, or one value called `out`. */
-export function define(name: string, body: (g: Builder) => Value | Readonly<Record<string, Value>>): Graph {
+export function define<const R extends Value | Readonly<Record<string, Value>>>(
+  name: string,
+  body: (g: Builder) => R,
+): Graph<R extends Value ? "out" : Extract<keyof R, string>> {
   const g = graphBuilder(name);
   const result = body(g);
-  for (const [key, value] of Object.entries(result instanceof Value ? { out: result } : result)) g.output(key, value);
-  return g.build();
+  for (const [key, value] of Object.entries<Value>(result instanceof Value ? { out: result } : result)) g.output(key, value);
+  return g.build() as Graph<R extends Value ? "out" : Extract<keyof R, string>>;
 }
 
 export type { AttrValues };

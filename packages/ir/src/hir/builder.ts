@@ -171,7 +171,13 @@ function opMethods(h: HirBuilderBase): HirOps {
       const { operands, label, options } = splitCall<HirOperand>(def.inputs, args, (m) => new HirError(h.name, `${key}: ${m}`));
       const numbers = Object.fromEntries(operands.flatMap((v, i) => (typeof v === "number" ? [[i, v]] : [])));
       const inputs = operands.map((v) => (v instanceof HirValue ? v : undefined));
-      const made = h.apply(blocks.op, inputs, { op: def.name, attrs: checkAttrs(def, options as AttrRecord), numbers }, {}, label);
+      const made = h.apply(
+        blocks.op,
+        inputs,
+        { op: def.name, attrs: checkAttrs(def, options as AttrRecord), numbers },
+        {},
+        label ?? def.name,
+      );
       return namedOutputs(def.outputs, made);
     };
   }

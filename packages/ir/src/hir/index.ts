@@ -3,3 +3,4 @@ export { blockByName, type BlockTable, blocks } from "./blocks/index.ts";
 export { defineHir, type HirBuilder, hirBuilder, type HirOps, HirValue } from "./builder.ts";
 export { lowerHir } from "./lower.ts";
 export * from "./module.ts";
+export { printHir } from "./print.ts";

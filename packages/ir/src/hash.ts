@@ -1,0 +1,65 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { attrToJson, canonicalJson, type Json } from "./attr-codec.ts";
+import { type Graph, NONE, type Node } from "./graph.ts";
+import { opByName } from "./ops/index.ts";
+import type { Tensor } from "./tensor.ts";
+
+const digest = (json: Json): string => bytesToHex(sha256(new TextEncoder().encode(canonicalJson(json))));
+const constants = new WeakMap<Tensor, string>();
+
+/** Content hash of a constant: dtype, shape and bytes. */
+function constantHash(t: Tensor): string {
+  const known = constants.get(t);
+  if (known !== undefined) return known;
+  const hash = digest([t.dtype, t.shape, bytesToHex(sha256(t.bytes))]);
+  constants.set(t, hash);
+  return hash;
+}
+
+/**
+ * SHA-256 of what a graph computes, as 64 hex digits: ops, attributes, types, constants' data, names of inputs, params, states and
+ * outputs, symbols with bounds, the order of outputs and of writes to a state. Not of the graph's name, labels, origins, node
+ * numbers, nor of nodes that reach no output and no state. A Merkle hash: a node is its op over its operands' hashes.
+ */
+export function hashGraph(graph: Graph): string {
+  const nodes: string[] = [];
+  const signature: string[] = [];
+  const impure = new Map<string, number>();
+  const operand = (id: number): Json => {
+    const value = graph.values[id];
+    return id === NONE || !value ? null : [nodes[value.node] ?? "", value.index];
+  };
+  for (const node of graph.nodes) {
+    const { traits } = opByName(node.op);
+    let hash = digest([node.op, node.inputs.map(operand), attrsOf(graph, node), node.outputs.map((v) => typeOf(graph, v))]);
+    if (traits.impure) {
+      // Two draws of random numbers are two nodes, even if all else agrees.
+      const seen = impure.get(hash) ?? 0;
+      impure.set(hash, seen + 1);
+      hash = digest([hash, seen]);
+    }
+    nodes.push(hash);
+    if (traits.leaf === "input" || traits.leaf === "param" || traits.leaf === "state" || traits.writes !== undefined) signature.push(hash);
+  }
+  return digest({
+    outputs: graph.outputs.map((o) => [o.name, operand(o.value)]),
+    signature: signature.sort(),
+    symbols: [...graph.symbols]
+      .map(([name, { min, max }]): Json => [name, min, max])
+      .sort((a, b) => (canonicalJson(a) < canonicalJson(b) ? -1 : 1)),
+  });
+}
+
+/** Attributes; a constant's number in the graph says nothing, its data does. */
+function attrsOf(graph: Graph, node: Node): Json {
+  const json = attrToJson(node.attrs);
+  if (opByName(node.op).traits.leaf !== "constant") return json;
+  const tensor = graph.constants[Number(node.attrs.index)];
+  return tensor ? constantHash(tensor) : json;
+}
+
+function typeOf(graph: Graph, id: number): Json {
+  const value = graph.values[id];
+  return value ? [value.dtype, value.shape.map(String)] : null;
+}
