@@ -1,9 +1,12 @@
 export * from "./checkpoint.ts";
+export { readGgufConfig } from "./config/gguf-config.ts";
 export { readHfConfig } from "./config/hf-config.ts";
 export * from "./config/model-config.ts";
 export { type RopeFrequencies, ropeFrequencies } from "./config/rope-frequencies.ts";
 export { ModelConfigError, ModelFileError, TokenizerError } from "./errors.ts";
+export * from "./gguf/index.ts";
 export { type JsonObject, readJson, readJsonFile } from "./json.ts";
+export { canonicalCheckpoint, type GgufName, ggufName, hfName } from "./names.ts";
 export { openSafetensors, openSafetensorsDirectory } from "./safetensors.ts";
 export { writeSafetensors } from "./safetensors-write.ts";
 export * from "./source.ts";
