@@ -28,3 +28,10 @@ export class GraphError extends RlxError {
     super("ERR_GRAPH", `graph "${graph}": ${message}`);
   }
 }
+
+/** Data that a run cannot use, such as a position that does not fit: raised before anything is written. */
+export class RunError extends RlxError {
+  constructor(op: string, message: string) {
+    super("ERR_RUN", `[${op}] ${message}`);
+  }
+}

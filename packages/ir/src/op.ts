@@ -101,6 +101,21 @@ export type AttrArgs<A extends Attrs> = {
 /** One value, or `{ values, indices }` for an op with several outputs. */
 export type PerOutput<O extends Outputs, V> = O extends readonly [string] ? V : { readonly [K in O[number]]: V };
 
+/** What the error bound of the conformance suite is derived from (see bound.ts). */
+export interface Accumulate<I extends Inputs, A extends Attrs> {
+  /** The dtype that partial results are kept in (f64 operands: f64). */
+  readonly dtype: DType;
+  /** How many terms one output element sums. */
+  readonly length: (types: readonly (TensorType | undefined)[], attrs: AttrValues<A>) => Dim;
+  /**
+   * What one rounding error is relative to. `absolute`: the op on the absolute values of its operands (a sum of products);
+   * `relative`: the result itself; else a function of operands and attributes that gives it for a result `y`.
+   */
+  readonly magnitude: "absolute" | "relative" | ((inputs: Named<I, Tensor>, attrs: AttrValues<A>) => (y: number) => number);
+  /** The operand that kernels may round to int8 per block of 32 when the weight is in a block format. */
+  readonly activations?: I[number]["name"];
+}
+
 /** What passes and backends may know of an op. A pass queries these; it never asks for an op by name. */
 export interface OpTraits<I extends Inputs = Inputs, A extends Attrs = Attrs> {
   /** A leaf: its value comes from outside the graph's computation. */
@@ -121,11 +136,8 @@ export interface OpTraits<I extends Inputs = Inputs, A extends Attrs = Attrs> {
   readonly epilogue?: boolean;
   /** y = f(x, w) with the rows of w independent along output axis -1: several with one x merge by concatenating `weight` on `axis`. */
   readonly mergeable?: { readonly shared: I[number]["name"]; readonly weight: I[number]["name"]; readonly axis: number };
-  /** The dtype that partial results are kept in; also how many terms one output element sums (default 1). */
-  readonly accumulate?: {
-    readonly dtype: DType;
-    readonly length: (types: readonly (TensorType | undefined)[], attrs: AttrValues<A>) => Dim;
-  };
+  /** How float results are rounded on the way; absent (and not elementwise): the op only moves or compares, its results are exact. */
+  readonly accumulate?: Accumulate<I, A>;
   /** Result depends on more than the operands (random numbers): never folded, merged or dropped. */
   readonly impure?: boolean;
 }
@@ -153,7 +165,7 @@ export interface OpDef<I extends Inputs = Inputs, A extends Attrs = Attrs, O ext
   infer(inputs: Named<I, TensorType>, attrs: AttrValues<A>): PerOutput<O, TensorType>;
   /** Slow and obvious, f64 accumulation, rounded once to the output dtype: this is the specification. Absent for leaves. */
   reference?(inputs: Named<I, Tensor>, attrs: AttrValues<A>, out: PerOutput<O, Tensor>): void;
-  /** The same op from primitives. */
+  /** The same op from primitives. Annotate its parameters and result: the builder's type is derived from this very record. */
   decompose?(b: DecomposeBuilder, inputs: Named<I, Value>, attrs: AttrValues<A>): PerOutput<O, Value>;
   /** Operands for the conformance suite: sizes 0, 1, odd, broadcast, every dtype that the op takes. */
   samples?(rng: Rng): readonly Sample<I, A>[];

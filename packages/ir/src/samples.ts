@@ -1,5 +1,6 @@
 import type { DType } from "./dtype.ts";
-import { isFloat } from "./dtype.ts";
+import { byteLength, dtypes, isFloat } from "./dtype.ts";
+import { numberToF16 } from "./float.ts";
 import type { Rng } from "./rng.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -53,3 +54,23 @@ export const binaryShapes: readonly (readonly [readonly number[], readonly numbe
   ],
   [[1031], [1031]],
 ];
+
+/** Every dtype that a weight may have. */
+export const weightDTypes = [...floatDTypes, "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"] as const satisfies readonly DType[];
+
+/** Random weight of about unit variance. The K formats cannot be quantized here: random quants and sub-scales under small block scales. */
+export function weightTensor(rng: Rng, dtype: (typeof weightDTypes)[number], shape: readonly number[]): Tensor {
+  if (dtype !== "q4_k" && dtype !== "q5_k" && dtype !== "q6_k") return randomTensor(rng, dtype, shape);
+  const { blockBytes } = dtypes[dtype];
+  const bytes = Uint8Array.from({ length: byteLength(dtype, shape) }, () => rng.int(0, 255));
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < bytes.length; at += blockBytes) {
+    const half = (offset: number, scale: number): void => view.setUint16(at + offset, numberToF16(scale * (0.5 + rng.uniform())), true);
+    if (dtype === "q6_k") half(208, 1e-3);
+    else {
+      half(0, dtype === "q4_k" ? 6e-3 : 3e-3);
+      half(2, 4e-2);
+    }
+  }
+  return Tensor.fromBytes(dtype, shape, bytes);
+}

@@ -1,5 +1,6 @@
 import { type Dim, dimEquals } from "./dim.ts";
 import { ShapeError } from "./errors.ts";
+import type { DType } from "./dtype.ts";
 import type { TensorType } from "./op.ts";
 
 export const showShape = (shape: readonly Dim[]): string => `[${shape.join(", ")}]`;
@@ -35,9 +36,23 @@ export function sameDType(op: string, types: readonly TensorType[]): void {
     throw new ShapeError(op, `expected operands of one dtype, got ${types.map((t) => t.dtype).join(" and ")}: cast one of them`);
 }
 
+/** Dtype rule of ops whose operands and result agree. */
+export const sameOperands =
+  (op: string) =>
+  (dtypes: readonly DType[]): DType => {
+    const [first] = dtypes;
+    if (first === undefined || dtypes.some((d) => d !== first))
+      throw new ShapeError(op, `expected operands of one dtype, got ${dtypes.join(" and ")}: cast one of them`);
+    return first;
+  };
+
 /** Row-major strides in elements. */
 export function stridesOf(shape: readonly number[]): number[] {
   const out = new Array<number>(shape.length).fill(1);
   for (let i = shape.length - 2; i >= 0; i--) out[i] = (out[i + 1] ?? 1) * (shape[i + 1] ?? 1);
   return out;
 }
+
+/** Equal extents on every axis but one. */
+export const shapeAgrees = (a: readonly Dim[], b: readonly Dim[], except: number): boolean =>
+  a.length === b.length && a.every((d, i) => i === except || dimEquals(d, b[i] ?? -1));

@@ -1,17 +1,9 @@
-import type { DType } from "../dtype.ts";
 import { defineElementwise } from "../elementwise.ts";
-import { ShapeError } from "../errors.ts";
 import { input } from "../op.ts";
+import { binaryShapes, floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
 import type { Reg, ScalarBuilder } from "../scalar.ts";
-import { binaryShapes, numericDTypes, randomTensor } from "../samples.ts";
-
-const same =
-  (op: string) =>
-  (dtypes: readonly DType[]): DType => {
-    const [a, b] = dtypes;
-    if (a === undefined || a !== b) throw new ShapeError(op, `expected operands of one dtype, got ${a} and ${b}: cast one of them`);
-    return a;
-  };
+import { sameOperands } from "../shape.ts";
+import { Tensor } from "../tensor.ts";
 
 const binary = <const N extends string>(name: N, doc: string, expr: (s: ScalarBuilder, a: Reg, b: Reg) => Reg, commutative = false) =>
   defineElementwise({
@@ -19,7 +11,7 @@ const binary = <const N extends string>(name: N, doc: string, expr: (s: ScalarBu
     doc,
     inputs: [input("a", "numeric"), input("b", "numeric")],
     traits: { commutative },
-    dtype: same(name),
+    dtype: sameOperands(name),
     expr: (s, [a = 0, b = 0]) => expr(s, a, b),
     samples: (rng) =>
       numericDTypes.flatMap((d) => binaryShapes.map(([a, b]) => ({ inputs: { a: randomTensor(rng, d, a), b: randomTensor(rng, d, b) } }))),
@@ -29,3 +21,19 @@ export const add = binary("add", "a + b.", (s, a, b) => s.add(a, b), true);
 export const sub = binary("sub", "a - b.", (s, a, b) => s.sub(a, b));
 export const mul = binary("mul", "a * b.", (s, a, b) => s.mul(a, b), true);
 export const div = binary("div", "a / b; integers truncate, and give 0 for a zero divisor.", (s, a, b) => s.div(a, b));
+export const rem = binary("rem", "a - b trunc(a / b): the sign of a; integers give 0 for a zero divisor.", (s, a, b) => s.rem(a, b));
+export const maximum = binary("maximum", "The larger one; NaN if one is NaN.", (s, a, b) => s.max(a, b), true);
+export const minimum = binary("minimum", "The smaller one; NaN if one is NaN.", (s, a, b) => s.min(a, b), true);
+
+export const pow = defineElementwise({
+  name: "pow",
+  doc: "a^b.",
+  inputs: [input("a", "float"), input("b", "float")],
+  dtype: sameOperands("pow"),
+  expr: (s, [a = 0, b = 0]) => s.pow(a, b),
+  samples: (rng) =>
+    floatDTypes.flatMap((d) => [
+      ...binaryShapes.map(([a, b]) => ({ inputs: { a: randomTensor(rng, d, a), b: randomTensor(rng, d, b) } })),
+      { inputs: { a: Tensor.from(d, [6], [0, 2, -2, 9, 0.5, -3]), b: Tensor.from(d, [6], [0, 10, 3, 0.5, -2, -1]) } },
+    ]),
+});

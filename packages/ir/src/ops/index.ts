@@ -1,8 +1,26 @@
 import type { AnyOpDef } from "../op.ts";
-import { GraphError } from "../errors.ts";
-import { add, div, mul, sub } from "./arithmetic.ts";
+import { geglu, gelu, geluTanh, silu, softplus, swiglu } from "./activation.ts";
+import { add, div, maximum, minimum, mul, pow, rem, sub } from "./arithmetic.ts";
+import { attention } from "./attention.ts";
+import { eq, ge, gt, le, logicalAnd, logicalOr, logicalXor, lt, ne, where } from "./compare.ts";
+import { cast, clamp, dequantize } from "./convert.ts";
+import { embedding } from "./embedding.ts";
+import { gather } from "./gather.ts";
+import { iota } from "./iota.ts";
+import { kvWrite, stateWrite } from "./kv-write.ts";
 import { constant, input, param, state } from "./leaf.ts";
+import { linear } from "./linear.ts";
+import { matmul } from "./matmul.ts";
+import { reduceMax, reduceMean, reduceMin, reduceProd, reduceSum } from "./reduce.ts";
+import { register } from "./registry.ts";
+import { residualRmsNorm } from "./residual-norm.ts";
 import { rmsNorm } from "./rms-norm.ts";
+import { rope, ropeTable } from "./rope.ts";
+import { argmax, argmin, topk } from "./select.ts";
+import { expand, reshape, transpose } from "./shape-ops.ts";
+import { concat, slice } from "./slice.ts";
+import { logSoftmax, softmax } from "./softmax.ts";
+import * as unary from "./unary.ts";
 
 /** The op table. Builder methods, verifier, docs, conformance tests and dispatch reports are all derived from it. */
 export const ops = {
@@ -10,20 +28,64 @@ export const ops = {
   param,
   constant,
   state,
+  iota,
+  ...unary,
+  gelu,
+  geluTanh,
+  silu,
+  softplus,
+  swiglu,
+  geglu,
   add,
   sub,
   mul,
   div,
+  rem,
+  maximum,
+  minimum,
+  pow,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  logicalAnd,
+  logicalOr,
+  logicalXor,
+  where,
+  cast,
+  clamp,
+  dequantize,
+  reduceSum,
+  reduceMean,
+  reduceMax,
+  reduceMin,
+  reduceProd,
+  softmax,
+  logSoftmax,
+  argmax,
+  argmin,
+  topk,
+  matmul,
+  linear,
   rmsNorm,
+  residualRmsNorm,
+  ropeTable,
+  rope,
+  attention,
+  kvWrite,
+  stateWrite,
+  embedding,
+  gather,
+  concat,
+  slice,
+  reshape,
+  transpose,
+  expand,
 } as const satisfies Record<string, AnyOpDef>;
 
 export type OpTable = typeof ops;
 
-const byName = new Map<string, AnyOpDef>(Object.values(ops).map((def) => [def.name, def]));
-
-/** The record of an op by its name in graphs (`rms_norm`). */
-export function opByName(name: string): AnyOpDef {
-  const def = byName.get(name);
-  if (!def) throw new GraphError(name, `unknown op "${name}"`);
-  return def;
-}
+register(Object.values(ops));
+export { opByName } from "./registry.ts";

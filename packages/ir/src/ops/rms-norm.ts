@@ -1,29 +1,23 @@
-import { ShapeError } from "../errors.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
-import { showType } from "../shape.ts";
+import { expectAffine, rmsScale } from "./norm-rules.ts";
+import { lastExtent } from "./rules.ts";
 
 export const rmsNorm = defineOp({
   name: "rms_norm",
-  doc: "x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). x [..., n], weight [n].",
+  doc: "x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019): x [..., n], weight [n].",
   inputs: [input("x", "float"), optional("weight", "float")],
   attrs: { eps: attr.number.default(1e-5) },
-  traits: { accumulate: { dtype: "f32", length: ([x]) => x?.shape.at(-1) ?? 1 }, inPlace: ["x"] },
+  traits: { accumulate: { dtype: "f32", length: ([x]) => x?.shape.at(-1) ?? 1, magnitude: "relative" }, inPlace: ["x"] },
   infer: ({ x, weight }) => {
-    const n = x.shape.at(-1);
-    if (n === undefined) throw new ShapeError("rms_norm", `x: expected at least one axis, got ${showType(x)}`);
-    if (weight && (weight.shape.length !== 1 || String(weight.shape[0]) !== String(n)))
-      throw new ShapeError("rms_norm", `weight: expected [${n}], got ${showType(weight)}`);
+    expectAffine("rms_norm", lastExtent("rms_norm", "x", x), { weight });
     return x;
   },
   reference: ({ x, weight }, { eps }, out) => {
     const n = x.shape.at(-1) ?? 1;
-    const v = x.values();
-    const w = weight?.values();
+    const [v, w] = [x.values(), weight?.values()];
     for (let row = 0; row < v.length; row += n) {
-      let sum = 0;
-      for (let i = 0; i < n; i++) sum += (v[row + i] ?? 0) ** 2;
-      const scale = 1 / Math.sqrt(sum / n + eps);
+      const scale = rmsScale(v, row, n, eps);
       for (let i = 0; i < n; i++) out.set(row + i, (v[row + i] ?? 0) * scale * (w?.[i] ?? 1));
     }
   },
