@@ -2,6 +2,7 @@ import { type Graph, opByName, shapeEquals, Tensor, type TensorType } from "@rlx
 import type { Backend } from "./backend.ts";
 import { UnboundWeightError, WeightTypeError } from "./errors.ts";
 import { lowerGraph } from "./lower.ts";
+import { compileGraph } from "./passes/compile.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { WeightStore } from "./weights.ts";
 
@@ -75,7 +76,8 @@ function* weightBytes(
 
 /** A weight expression is a small program of its own, run once on the same device. */
 function* evaluate(graph: Graph, scope: WeightScope): Generator<void, Tensor> {
-  const program = lowerGraph(graph, { kernels: scope.backend.kernels, hoistWeights: false });
+  const { kernels } = scope.backend;
+  const program = lowerGraph(compileGraph(graph, kernels, { hoistWeights: false }).graph, { kernels, hoistWeights: false });
   const bound = yield* bindWeights(program, scope);
   const output = program.buffers.find((b) => b.kind === "output");
   const bytes = new Uint8Array(output?.bytes ?? 0);

@@ -6,6 +6,7 @@ import { BusyError, ExtentError, OutputError, UseAfterDisposeError, WeightNameEr
 import { actualShape, arrayOf, bindInputs, type InputValues, leavesOf } from "./inputs.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { countStateCopies, type MemoryReport, memoryReport } from "./memory-report.ts";
+import type { DispatchReport } from "./passes/legalise.ts";
 import type { Program } from "./program.ts";
 import { StateSet } from "./state.ts";
 import { runAtOnce, runInSlices } from "./task.ts";
@@ -44,13 +45,13 @@ export interface CompiledStats {
 }
 
 /** What `Session.compile` hands over. */
-export interface CompiledParts<Report> {
+export interface CompiledParts {
   /** As the caller gave it: decides names and types of inputs, outputs, params. */
   readonly graph: Graph;
   readonly program: Program;
   readonly device: OpenDevice;
   readonly weights: WeightStore | undefined;
-  readonly dispatchReport: Report;
+  readonly dispatchReport: DispatchReport;
 }
 
 /** What must be freed, apart from the object, so that a leaked one can be cleaned up. */
@@ -72,7 +73,7 @@ function free(resources: Resources): void {
  * A graph that is ready to run on a device. One run at a time: a run during another one is refused with BusyError. Disposing it during a
  * run refuses further ones and frees the memory when that run has ended.
  */
-export class CompiledGraph<Out extends string = string, Report = unknown> implements Disposable {
+export class CompiledGraph<Out extends string = string> implements Disposable {
   readonly name: string;
   /** Declared types by name. */
   readonly inputs: ReadonlyMap<string, TensorType>;
@@ -81,7 +82,7 @@ export class CompiledGraph<Out extends string = string, Report = unknown> implem
   readonly states: ReadonlyMap<string, TensorType>;
   readonly program: Program;
   /** How each op runs, and why. */
-  readonly dispatchReport: Report;
+  readonly dispatchReport: DispatchReport;
   readonly #graph: Graph;
   readonly #device: OpenDevice;
   readonly #weights: WeightStore | undefined;
@@ -94,7 +95,7 @@ export class CompiledGraph<Out extends string = string, Report = unknown> implem
   #disposed = false;
 
   /** For sessions: see `Session.compile`. */
-  constructor({ graph, program, device, weights, dispatchReport }: CompiledParts<Report>) {
+  constructor({ graph, program, device, weights, dispatchReport }: CompiledParts) {
     this.name = graph.name;
     this.program = program;
     this.dispatchReport = dispatchReport;

@@ -3,8 +3,12 @@ export { CompiledGraph, type CompiledStats, type Outputs, type RunOptions } from
 export * from "./errors.ts";
 export type { InputValue, InputValues } from "./inputs.ts";
 export { type LeakHandler, onLeak } from "./leaks.ts";
-export { chooseKernel, lowerGraph, type LowerOptions, REFERENCE } from "./lower.ts";
+export { lowerGraph, type LowerOptions, REFERENCE } from "./lower.ts";
 export { type MemoryReport, memoryReport } from "./memory-report.ts";
+export type { DispatchChoice, DispatchEntry, DispatchReport } from "./passes/legalise.ts";
+export { defaultPassOptions, type PassOptions } from "./passes/options.ts";
+export { UnsupportedOpsError } from "./passes/errors.ts";
+export { type CompiledPasses, compileGraph } from "./passes/compile.ts";
 export { ALIGNMENT, type MemoryPlan, planMemory, type Temporary } from "./plan.ts";
 export { printProgram } from "./print-program.ts";
 export * from "./program.ts";

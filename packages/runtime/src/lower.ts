@@ -1,9 +1,11 @@
 import { dimMax, type Graph, NONE, type Node, opByName, type TensorType, type ValueId } from "@rlxjs/ir";
-import type { Emitted, Kernel, NodeView, OperandView } from "./backend.ts";
+import type { Emitted, Kernel, NodeView } from "./backend.ts";
 import { dimEqualBytes, placeTemporaries } from "./arena.ts";
+import { GraphView } from "./passes/graph-view.ts";
+import { KernelSet, nodeView } from "./passes/kernels.ts";
 import type { Operand, Program, ProgramBuffer, Step } from "./program.ts";
 import { liveNodes, type Location, locate, typeBytes } from "./storage.ts";
-import { expressionKey, extract, nodeOf, weightValues } from "./weight-values.ts";
+import { expressionKey, extract } from "./weight-values.ts";
 
 /** Not a native kernel: the op's TypeScript reference, run on the host. */
 export const REFERENCE = "reference";
@@ -13,10 +15,6 @@ export interface LowerOptions {
   /** Leave what depends on weights alone out of the program, to be evaluated once (default). False: it becomes steps like the rest. */
   readonly hoistWeights?: boolean;
 }
-
-/** The first kernel that takes the node as it stands; undefined: the op's reference runs. */
-export const chooseKernel = (kernels: readonly Kernel[], node: NodeView): Kernel | undefined =>
-  kernels.find((k) => k.op === node.def.name && k.accepts(node) === true);
 
 /** Turn a legalised graph into a program: buffers, steps in order, and the memory plan of the temporaries. */
 export function lowerGraph(graph: Graph, options: LowerOptions): Program {
@@ -34,8 +32,8 @@ class Lowering {
   readonly buffers: ProgramBuffer[] = [];
   readonly steps: (Step & { scratchBytes?: number })[] = [];
   readonly #graph: Graph;
-  readonly #kernels: readonly Kernel[];
-  readonly #weight: readonly boolean[];
+  readonly #kernels: KernelSet;
+  readonly #view: GraphView;
   readonly #nodes: readonly Node[];
   readonly #locations: readonly Location[];
   /** Buffer of each value that owns memory. */
@@ -46,10 +44,11 @@ class Lowering {
 
   constructor(graph: Graph, { kernels, hoistWeights = true }: LowerOptions) {
     this.#graph = graph;
-    this.#kernels = kernels;
-    this.#weight = weightValues(graph, hoistWeights);
-    this.#nodes = liveNodes(graph, this.#weight);
-    const weights = graph.nodes.filter((n) => n.outputs.every((v) => this.#weight[v] === true));
+    this.#kernels = new KernelSet(kernels);
+    this.#view = GraphView.of(graph, hoistWeights);
+    const isWeight = (value: ValueId): boolean => this.#view.isWeight(value);
+    this.#nodes = liveNodes(graph, isWeight);
+    const weights = graph.nodes.filter((n) => n.outputs.every(isWeight));
     this.#locations = locate(
       graph,
       [...weights, ...this.#nodes].sort((a, b) => a.id - b.id),
@@ -69,14 +68,14 @@ class Lowering {
       const buffer = this.#addBuffer("output", name, type);
       const { root, offset } = this.#location(value);
       // The value is computed straight into the output, unless its memory is somebody else's or holds more than the output.
-      const direct = !this.#bufferOf.has(root) && this.#weight[root] !== true && offset === 0 && dimEqualBytes(this.#type(root), type);
+      const direct = !this.#bufferOf.has(root) && !this.#view.isWeight(root) && offset === 0 && dimEqualBytes(this.#type(root), type);
       if (direct) this.#bufferOf.set(root, buffer);
       else this.#copies.set(value, [...(this.#copies.get(value) ?? []), { name, buffer }]);
     }
   }
 
   emitSteps(): void {
-    for (const value of this.#copies.keys()) if (this.#weight[value] === true) this.#emitCopies(value);
+    for (const value of this.#copies.keys()) if (this.#view.isWeight(value)) this.#emitCopies(value);
     for (const node of this.#nodes) {
       const { traits } = opByName(node.op);
       const [first] = node.outputs;
@@ -87,22 +86,10 @@ class Lowering {
   }
 
   #emitNode(node: Node): void {
-    const def = opByName(node.op);
-    const views = node.inputs.map((v) => (v === NONE ? undefined : this.#view(v)));
-    const view: NodeView = { def, attrs: node.attrs, inputs: views, outputs: node.outputs.map((v) => this.#type(v)) };
-    const emitted: Emitted = chooseKernel(this.#kernels, view)?.emit(view) ?? { kernel: REFERENCE };
-    const { kernel, params = [], blob, layouts = {}, scratchBytes = 0 } = emitted;
-    this.steps.push({
-      kernel,
-      op: node.op,
-      attrs: node.attrs,
+    const { layouts = {}, ...emitted } = this.#emitted(nodeView(this.#view, node));
+    this.#addStep(node, emitted, {
       inputs: node.inputs.map((v, slot) => (v === NONE ? undefined : this.#operand(v, layouts[slot]))),
       outputs: node.outputs.map((v) => this.#operand(v)),
-      params,
-      scratchBytes,
-      ...(blob === undefined ? {} : { blob }),
-      ...(node.label === undefined ? {} : { label: node.label }),
-      ...(node.origin === undefined ? {} : { origin: node.origin }),
     });
   }
 
@@ -110,22 +97,35 @@ class Lowering {
   #emitCopies(value: ValueId): void {
     for (const { name, buffer } of this.#copies.get(value) ?? []) {
       const type = this.#type(value);
-      const def = opByName("reshape");
-      const view: NodeView = { def, attrs: { shape: type.shape }, inputs: [this.#view(value)], outputs: [type] };
-      const { kernel, params = [], blob } = chooseKernel(this.#kernels, view)?.emit(view) ?? { kernel: REFERENCE };
-      const outputs: Operand[] = [{ buffer, offset: 0, ...type }];
-      const step: Step = {
-        kernel,
-        op: def.name,
-        attrs: view.attrs,
-        inputs: [this.#operand(value)],
-        outputs,
-        params,
-        label: `output ${name}`,
-      };
-      this.steps.push(blob === undefined ? step : { ...step, blob });
+      const node = { op: "reshape", attrs: { shape: type.shape }, label: `output ${name}` };
+      const emitted = this.#emitted({ def: opByName(node.op), attrs: node.attrs, inputs: [this.#view.operand(value)], outputs: [type] });
+      this.#addStep(node, emitted, { inputs: [this.#operand(value)], outputs: [{ buffer, offset: 0, ...type }] });
     }
     this.#copies.delete(value);
+  }
+
+  /** What the first kernel that takes the node asks for; none does: the op's reference runs. */
+  #emitted(node: NodeView): Emitted {
+    const kernel = this.#kernels.select(node);
+    return typeof kernel === "string" ? { kernel: REFERENCE } : kernel.emit(node);
+  }
+
+  #addStep(
+    { op, attrs, label, origin }: Pick<Node, "op" | "attrs" | "label" | "origin">,
+    { kernel, params = [], blob, scratchBytes = 0 }: Emitted,
+    operands: Pick<Step, "inputs" | "outputs">,
+  ): void {
+    this.steps.push({
+      kernel,
+      op,
+      attrs,
+      ...operands,
+      params,
+      scratchBytes,
+      ...(blob === undefined ? {} : { blob }),
+      ...(label === undefined ? {} : { label }),
+      ...(origin === undefined ? {} : { origin }),
+    });
   }
 
   #type(value: ValueId): TensorType {
@@ -137,13 +137,6 @@ class Lowering {
     return this.#locations[value] ?? { root: value, offset: 0 };
   }
 
-  #view(value: ValueId): OperandView {
-    const node = nodeOf(this.#graph, value);
-    const constant = node && opByName(node.op).traits.leaf === "constant" ? this.#graph.constants[Number(node.attrs.index)] : undefined;
-    const view = { ...this.#type(value), weight: this.#weight[value] === true };
-    return constant ? { ...view, value: constant } : view;
-  }
-
   #operand(value: ValueId, layout?: string): Operand {
     const type = this.#type(value);
     if (layout !== undefined) return { buffer: this.#weightBuffer(value, layout), offset: 0, ...type };
@@ -152,7 +145,7 @@ class Lowering {
   }
 
   #rootBuffer(root: ValueId): number {
-    if (this.#weight[root] === true) return this.#weightBuffer(root);
+    if (this.#view.isWeight(root)) return this.#weightBuffer(root);
     const known = this.#bufferOf.get(root) ?? this.#addBuffer("arena", "", this.#type(root));
     this.#bufferOf.set(root, known);
     return known;
@@ -164,8 +157,7 @@ class Lowering {
   }
 
   #weightBuffer(value: ValueId, layout?: string): number {
-    const node = nodeOf(this.#graph, value);
-    const leaf = node && opByName(node.op).traits.leaf;
+    const { op, attrs } = this.#view.producer(value);
     const base = { ...this.#type(value), bytes: dimMax(typeBytes(this.#type(value))), ...(layout === undefined ? {} : { layout }) };
     const add = (key: string, make: () => ProgramBuffer): number => {
       const full = `${key}|${layout ?? ""}`;
@@ -173,12 +165,12 @@ class Lowering {
       this.#weightBuffers.set(full, index);
       return index;
     };
-    if (leaf === "param") {
-      const name = String(node?.attrs.name);
+    if (opByName(op).traits.leaf === "param") {
+      const name = String(attrs.name);
       return add(`param ${name}`, () => ({ ...base, kind: "weight", source: { kind: "param", name } }));
     }
-    const constant = leaf === "constant" ? this.#graph.constants[Number(node?.attrs.index)] : undefined;
-    if (constant) return add(`constant ${node?.attrs.index}`, () => ({ ...base, kind: "constant", value: constant }));
+    const constant = this.#view.constant(value);
+    if (constant) return add(`constant ${attrs.index}`, () => ({ ...base, kind: "constant", value: constant }));
     const graph = extract(this.#graph, value, `${this.#graph.name} weight %${value}`);
     const key = expressionKey(graph);
     return add(`expression ${key}`, () => ({ ...base, kind: "weight", source: { kind: "expression", graph, key } }));

@@ -5,6 +5,8 @@ import { OpenDevice } from "./device.ts";
 import { StateError } from "./errors.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { lowerGraph } from "./lower.ts";
+import { compileGraph } from "./passes/compile.ts";
+import type { PassOptions } from "./passes/options.ts";
 import { openBackend } from "./registry.ts";
 import { StateSet } from "./state.ts";
 import type { WeightStore } from "./weights.ts";
@@ -18,6 +20,8 @@ export interface CompileOptions {
   readonly weights?: WeightStore;
   /** Types of an HIR module's weights, when they do not come from `weights`. */
   readonly params?: ParamTypes;
+  /** Options of the graph compiler. */
+  readonly passes?: Partial<PassOptions>;
   readonly signal?: AbortSignal;
 }
 
@@ -94,11 +98,12 @@ export class Session implements Disposable {
     this.#device.close();
   }
 
-  #compile<Out extends string>(source: Graph<Out> | HirModule, { weights, params }: CompileOptions): CompiledGraph<Out> {
+  #compile<Out extends string>(source: Graph<Out> | HirModule, { weights, params, passes }: CompileOptions): CompiledGraph<Out> {
     const { backend } = this.#device;
     const graph = "symbols" in source ? source : lowerHir(source, params ?? ((name) => weights?.get(name)));
-    const program = lowerGraph(graph, { kernels: backend.kernels });
+    const compiled = compileGraph(graph, backend.kernels, passes);
+    const program = lowerGraph(compiled.graph, { kernels: backend.kernels, hoistWeights: passes?.hoistWeights ?? true });
     this.#compiles++;
-    return new CompiledGraph<Out>({ graph, program, device: this.#device, weights, dispatchReport: [] });
+    return new CompiledGraph<Out>({ graph, program, device: this.#device, weights, dispatchReport: compiled.report });
   }
 }

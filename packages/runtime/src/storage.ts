@@ -31,13 +31,13 @@ function bytesOf(dtype: DType, elements: Dim): Dim | undefined {
 export const typeBytes = (type: TensorType): Dim => bytesOf(type.dtype, productOf(type.shape)) ?? 0;
 
 /** Nodes that must run: those that outputs or state writes depend on. Weight values are evaluated elsewhere and stop the walk. */
-export function liveNodes(graph: Graph, weight: readonly boolean[]): readonly Node[] {
+export function liveNodes(graph: Graph, isWeight: (value: ValueId) => boolean): readonly Node[] {
   const live = new Set<number>();
   const stack: ValueId[] = graph.outputs.map((o) => o.value);
   for (const node of graph.nodes) if (opByName(node.op).traits.writes !== undefined) stack.push(...node.outputs);
   for (let v = stack.pop(); v !== undefined; v = stack.pop()) {
     const id = graph.values[v]?.node;
-    if (v === NONE || id === undefined || weight[v] === true || live.has(id)) continue;
+    if (v === NONE || id === undefined || isWeight(v) || live.has(id)) continue;
     live.add(id);
     stack.push(...(graph.nodes[id]?.inputs ?? []));
   }

@@ -57,7 +57,7 @@ export function extract(graph: Graph, value: ValueId, name: string): Graph {
 }
 
 /** The node that makes a value. */
-export function nodeOf(graph: Graph, value: ValueId): Node | undefined {
+function nodeOf(graph: Graph, value: ValueId): Node | undefined {
   const info = graph.values[value];
   return info && graph.nodes[info.node];
 }

@@ -1,5 +1,13 @@
 import type { Bindings } from "@rlxjs/ir";
-import { type Executable, type ExecutableStats, type Program, type RunCall, runAtOnce, runInSlices } from "@rlxjs/runtime";
+import {
+  type Executable,
+  type ExecutableStats,
+  type Program,
+  type ProgramBuffer,
+  type RunCall,
+  runAtOnce,
+  runInSlices,
+} from "@rlxjs/runtime";
 import { type Memory, ReferenceSteps } from "./steps.ts";
 
 /** Interprets a program on the calling thread: an asynchronous run lets other tasks in between steps. */
@@ -53,21 +61,13 @@ export class ReferenceExecutable implements Executable {
 
   #memory(call: RunCall): Memory {
     const next = { input: 0, output: 0, state: 0 };
-    const all = this.#program.buffers.map((b, index) => {
-      switch (b.kind) {
-        case "input":
-          return call.inputs[next.input++];
-        case "output":
-          return call.outputs[next.output++] ?? this.#scratchOutput(index, b.bytes);
-        case "state":
-          return call.states[next.state++]?.bytes;
-        case "arena":
-          return this.#arena.subarray(b.offset, b.offset + b.bytes);
-        case "weight":
-        case "constant":
-          return this.#bound[index];
-      }
-    });
+    const bytes = (b: ProgramBuffer, index: number): Uint8Array<ArrayBuffer> | undefined => {
+      if (b.kind === "input") return call.inputs[next.input++];
+      if (b.kind === "output") return call.outputs[next.output++] ?? this.#scratchOutput(index, b.bytes);
+      if (b.kind === "state") return call.states[next.state++]?.bytes;
+      return b.kind === "arena" ? this.#arena.subarray(b.offset, b.offset + b.bytes) : this.#bound[index];
+    };
+    const all = this.#program.buffers.map(bytes);
     return (buffer) => all[buffer] ?? new Uint8Array();
   }
 
