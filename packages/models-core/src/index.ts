@@ -3,6 +3,7 @@ export { readGgufConfig } from "./config/gguf-config.ts";
 export { readHfConfig } from "./config/hf-config.ts";
 export * from "./config/model-config.ts";
 export { type RopeFrequencies, ropeFrequencies } from "./config/rope-frequencies.ts";
+export * from "./convert.ts";
 export { ModelConfigError, ModelFileError, TokenizerError } from "./errors.ts";
 export * from "./gguf/index.ts";
 export { type JsonObject, readJson, readJsonFile } from "./json.ts";

@@ -5,15 +5,16 @@ import type { MappedFile } from "@rlxjs/runtime";
 import { ModelFileError } from "../errors.ts";
 import { type ByteSink, type ByteSource, checkRange, type Directory } from "../source.ts";
 
-/** Maps a file into memory; a backend's `mapFile`. */
-export type MapFile = (path: string) => MappedFile;
+/** Maps a file into memory where the device can: a session's `mapFile`. */
+export type MapFile = (path: string) => MappedFile | undefined;
 
-/** Open a file: mapped when `mapFile` is given, else read on demand. A path that cannot be read is a ModelFileError. */
+/** Open a file: mapped where `mapFile` can, else read on demand. A path that cannot be read is a ModelFileError. */
 export async function openFile(path: string, mapFile?: MapFile): Promise<ByteSource> {
   const stats = await statOrUndefined(path);
   if (!stats?.isFile()) throw new ModelFileError({ file: path, expected: "a file", given: describe(stats) });
   // An empty file cannot be mapped.
-  if (mapFile && stats.size > 0) return mappedSource(path, mapFile(path));
+  const mapped = stats.size > 0 ? mapFile?.(path) : undefined;
+  if (mapped) return mappedSource(path, mapped);
   return handleSource(path, stats.size, await openForReading(path));
 }
 
@@ -34,14 +35,14 @@ export async function openDirectory(path: string, mapFile?: MapFile): Promise<Di
 }
 
 /** Write a file through `write`: it appears under its name when all of it is written, and not at all when `write` fails. */
-export async function writeFileAtomically(path: string, write: (sink: ByteSink) => Promise<void>): Promise<void> {
+export async function writeFileAtomically<T>(path: string, write: (sink: ByteSink) => Promise<T>): Promise<T> {
   const directory = dirname(path);
   if (!(await statOrUndefined(directory))?.isDirectory())
     throw new ModelFileError({ file: path, expected: "a directory to write into", given: `no directory ${directory}` });
   const temporary = join(directory, `.${basename(path)}.${process.pid}.tmp`);
   const handle = await open(temporary, "wx");
   try {
-    await write({
+    const result = await write({
       async write(bytes) {
         for (let at = 0; at < bytes.byteLength; )
           at += (await handle.write(bytes, at, Math.min(maxCall, bytes.byteLength - at))).bytesWritten;
@@ -50,6 +51,7 @@ export async function writeFileAtomically(path: string, write: (sink: ByteSink) 
     await handle.sync();
     await handle.close();
     await rename(temporary, path);
+    return result;
   } catch (error) {
     await handle.close();
     await rm(temporary, { force: true });

@@ -1,0 +1,21 @@
+import { basename, resolve } from "node:path";
+import { type ConvertReport, type ConvertType, convertToGguf } from "../convert.ts";
+import { type MapFile, openDirectory, writeFileAtomically } from "./files.ts";
+
+export interface ConvertFileOptions {
+  readonly type: ConvertType;
+  readonly mapFile?: MapFile;
+  readonly onProgress?: (written: number, total: number) => void;
+}
+
+/** Convert a Hugging Face model directory to a GGUF file. `out` is not touched unless all of it could be written. */
+export async function convertDirectory(
+  directory: string,
+  out: string,
+  { type, mapFile, onProgress }: ConvertFileOptions,
+): Promise<ConvertReport> {
+  const from = await openDirectory(directory, mapFile);
+  return writeFileAtomically(out, (sink) =>
+    convertToGguf(from, sink, { type, name: basename(resolve(directory)), ...(onProgress ? { onProgress } : {}) }),
+  );
+}
