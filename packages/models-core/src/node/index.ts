@@ -1,1 +1,3 @@
 export * from "./files.ts";
+export * from "./convert.ts";
+export * from "./load-model.ts";

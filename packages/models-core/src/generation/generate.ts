@@ -1,0 +1,105 @@
+import { RlxError } from "@rlxjs/ir";
+import { GenerationOptionError, Sampler, type SamplingOptions } from "./sampler.ts";
+import { commonPrefix, type TokenSequence } from "./sequence.ts";
+import { StopMatcher } from "./stop.ts";
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Most tokens to generate. Default: until the context is full. */
+  readonly maxTokens?: number;
+  /** Text ends before any of these strings. */
+  readonly stop?: string | readonly string[];
+  /** Token ids that end the text. Default: the model's end-of-sequence ids. */
+  readonly stopTokens?: readonly number[];
+  readonly signal?: AbortSignal;
+}
+
+export type FinishReason = "stop-token" | "stop-string" | "max-tokens" | "context-full";
+
+export interface GenerationSummary {
+  readonly finishReason: FinishReason;
+  /** Tokens of the prompt, and how many of them were already in the cache. */
+  readonly promptTokens: number;
+  readonly reusedTokens: number;
+  readonly generatedTokens: number;
+  /** Milliseconds until the first token was chosen, and for all tokens after it. */
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+}
+
+/** A piece of the text; whole characters only. The last piece carries the summary. */
+export interface GenerationChunk {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly summary?: GenerationSummary;
+}
+
+/** Turns ids into text piece by piece and holds back incomplete characters. */
+export interface TextDecoderStream {
+  push(id: number): string;
+  flush(): string;
+}
+
+export interface GenerationContext {
+  readonly sequence: TokenSequence;
+  readonly decoder: TextDecoderStream;
+  readonly prompt: readonly number[];
+  readonly endIds: readonly number[];
+  readonly now: () => number;
+}
+
+/** Prefill the prompt behind what the sequence already shares with it, then decode token by token. */
+export async function* generate(context: GenerationContext, options: GenerateOptions): AsyncGenerator<GenerationChunk, void, void> {
+  const { sequence, decoder, prompt, now } = context;
+  const { maxTokens = Number.POSITIVE_INFINITY, signal } = options;
+  if (prompt.length === 0) throw new RlxError("ERR_EMPTY_PROMPT", "prompt: expected at least one token, got none");
+  if (prompt.length > sequence.capacity)
+    throw new RlxError(
+      "ERR_CONTEXT_LENGTH",
+      `prompt: expected at most ${sequence.capacity} tokens (the context length), got ${prompt.length}`,
+    );
+  if (!(maxTokens >= 0)) throw new GenerationOptionError("maxTokens", "a number >= 0", maxTokens);
+  const sampler = new Sampler(options);
+  const stops = new StopMatcher(typeof options.stop === "string" ? [options.stop] : (options.stop ?? []));
+  const ends = new Set(options.stopTokens ?? context.endIds);
+  // At least one token must run, to have logits.
+  const reusedTokens = Math.min(commonPrefix(sequence.tokens, prompt), prompt.length - 1);
+  sequence.truncate(reusedTokens);
+  const started = now();
+  const history = [...prompt];
+  let first = started;
+  let generated = 0;
+  let pending: readonly number[] = prompt.slice(reusedTokens);
+
+  const finish = (finishReason: FinishReason, text: string, ids: readonly number[]): GenerationChunk => ({
+    text,
+    ids,
+    summary: {
+      finishReason,
+      promptTokens: prompt.length,
+      reusedTokens,
+      generatedTokens: generated,
+      prefillMs: first - started,
+      decodeMs: generated > 0 ? now() - first : 0,
+    },
+  });
+  const rest = (): string => {
+    const last = stops.push(decoder.flush());
+    return last.stop === undefined ? last.text + stops.flush() : last.text;
+  };
+
+  for (;;) {
+    signal?.throwIfAborted();
+    if (generated >= maxTokens) return void (yield finish("max-tokens", rest(), []));
+    if (sequence.tokens.length + pending.length > sequence.capacity) return void (yield finish("context-full", rest(), []));
+    const next = await sequence.append(pending, { logits: !sampler.greedy, signal });
+    const id = next.logits ? sampler.next(next.logits, history) : next.greedy;
+    if (generated === 0) first = now();
+    if (ends.has(id)) return void (yield finish("stop-token", rest(), []));
+    generated++;
+    history.push(id);
+    const { text, stop } = stops.push(decoder.push(id));
+    if (stop !== undefined) return void (yield finish("stop-string", text, [id]));
+    yield { text, ids: [id] };
+    pending = [id];
+  }
+}

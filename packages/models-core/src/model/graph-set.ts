@@ -1,0 +1,64 @@
+import type { HirModule } from "@rlxjs/ir";
+import type { CompiledGraph, CompiledStats, Outputs, RunOptions, Session, StateSet, WeightStore } from "@rlxjs/runtime";
+
+export interface GraphStats extends CompiledStats {
+  /** Graphs that have been compiled so far. */
+  readonly graphs: number;
+}
+
+/** The compiled graphs of one model: compiled when first used, one run at a time, weights shared. */
+export class GraphSet<Kind extends string> implements Disposable {
+  readonly #session: Session;
+  readonly #weights: WeightStore;
+  readonly #build: (kind: Kind) => HirModule;
+  readonly #graphs = new Map<Kind, Promise<CompiledGraph>>();
+  readonly #compiled: CompiledGraph[] = [];
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(session: Session, weights: WeightStore, build: (kind: Kind) => HirModule) {
+    this.#session = session;
+    this.#weights = weights;
+    this.#build = build;
+  }
+
+  /** The graph of this kind, compiled at most once. */
+  get(kind: Kind): Promise<CompiledGraph> {
+    const known = this.#graphs.get(kind);
+    if (known) return known;
+    const made = this.#session.compile(this.#build(kind), { weights: this.#weights });
+    this.#graphs.set(kind, made);
+    made.then(
+      (graph) => this.#compiled.push(graph),
+      () => this.#graphs.delete(kind), // the next use tries again
+    );
+    return made;
+  }
+
+  /** Run a graph after the runs that were asked for before; sequences of one model take turns token by token. */
+  async run(kind: Kind, options: RunOptions): Promise<Outputs> {
+    const graph = await this.get(kind);
+    const run = this.#last.then(() => graph.run(options));
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Memory for the states of this kind's graph. */
+  async createState(kind: Kind): Promise<StateSet> {
+    return this.#session.createState(await this.get(kind));
+  }
+
+  stats(): GraphStats {
+    const sum: Record<string, number> = { graphs: this.#compiled.length };
+    for (const graph of this.#compiled) for (const [key, value] of Object.entries(graph.stats())) sum[key] = (sum[key] ?? 0) + value;
+    return { graphs: 0, compiles: 0, runs: 0, nativeCalls: 0, hostSteps: 0, stateCopies: 0, arenaBytes: 0, ...sum };
+  }
+
+  [Symbol.dispose](): void {
+    for (const made of this.#graphs.values())
+      made.then(
+        (graph) => graph[Symbol.dispose](),
+        () => undefined,
+      );
+    this.#graphs.clear();
+  }
+}

@@ -1,0 +1,175 @@
+import { type DType, RlxError, Tensor } from "@rlxjs/ir";
+import type { DeviceInfo, Session, WeightStore } from "@rlxjs/runtime";
+import type { ModelConfig } from "../config/model-config.ts";
+import { families } from "../families/index.ts";
+import { type GenerateOptions, type GenerationChunk, generate } from "../generation/generate.ts";
+import { type ChatMessage, StreamDecoder, type Tokenizer } from "../tokenizer/index.ts";
+import { DecoderModel } from "./decoder-model.ts";
+import { EncoderModel } from "./encoder-model.ts";
+import type { GraphStats } from "./graph-set.ts";
+
+export const kvCacheTypes = ["f32", "f16", "bf16"] as const satisfies readonly DType[];
+export type KvCacheType = (typeof kvCacheTypes)[number];
+
+export interface ModelOptions {
+  /** Positions of a sequence, prompt and generated text together. Default: the model's own, at most 4096. */
+  readonly contextLength?: number;
+  /** Storage of keys and values. Default f16. */
+  readonly kvCache?: KvCacheType;
+}
+
+/** Everything a model is made of, whatever file it came from. */
+export interface ModelParts {
+  readonly config: ModelConfig;
+  readonly session: Session;
+  readonly weights: WeightStore;
+  /** Undefined: the model takes and gives token ids only. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Name for messages. */
+  readonly name: string;
+}
+
+/** A text, a conversation (rendered by the model's chat template), or token ids as they are. */
+export type Prompt = string | readonly ChatMessage[] | readonly number[];
+
+export interface EmbedOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** A language model on a device. Dispose it to free the device's memory and the model's files. */
+export class LanguageModel implements Disposable {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly device: DeviceInfo;
+  readonly name: string;
+  readonly #parts: ModelParts;
+  readonly #decoder: DecoderModel | undefined;
+  readonly #encoder: EncoderModel | undefined;
+  #disposed = false;
+
+  /** Takes over the session and the weights: they are disposed with the model. */
+  constructor(parts: ModelParts, options: ModelOptions = {}) {
+    const { config, session, weights } = parts;
+    this.#parts = parts;
+    this.config = config;
+    this.tokenizer = parts.tokenizer;
+    this.name = parts.name;
+    this.device = session.info;
+    const { kvCache = "f16" } = options;
+    if (!kvCacheTypes.includes(kvCache))
+      throw new RlxError("ERR_KV_CACHE", `kvCache: expected one of ${kvCacheTypes.join(", ")}, got ${String(kvCache)}`);
+    const family = families[config.architecture];
+    if (family.kind === "decoder") this.#decoder = new DecoderModel(config, family, session, weights, { ...options, kvCache });
+    else this.#encoder = new EncoderModel(config, family, session, weights);
+  }
+
+  /** `decoder`: generates text. `encoder`: embeds it. */
+  get kind(): "decoder" | "encoder" {
+    return this.#decoder ? "decoder" : "encoder";
+  }
+  /** Most tokens of a sequence. */
+  get contextLength(): number {
+    return this.#decoder?.capacity ?? this.config.maxPositions;
+  }
+
+  /** Compile now what the first use would compile. */
+  async prepare(): Promise<void> {
+    if (this.#decoder) await Promise.all([this.#decoder.graphs.get("decode"), this.#decoder.graphs.get("prefill")]);
+    await this.#encoder?.graphs.get("encode");
+  }
+
+  /** Continue a prompt. Pieces come as they are generated; leaving the loop or aborting the signal stops within a token. */
+  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerationChunk, void, void> {
+    const decoder = this.#needDecoder("generate");
+    const tokenizer = this.#needTokenizer("generate");
+    const ids = this.encode(prompt);
+    const sequence = await decoder.acquire(ids);
+    try {
+      yield* generate(
+        { sequence, decoder: new StreamDecoder(tokenizer), prompt: ids, endIds: this.config.eosTokenIds, now: () => performance.now() },
+        options,
+      );
+    } finally {
+      if (this.#disposed) sequence[Symbol.dispose]();
+      else decoder.release(sequence);
+    }
+  }
+
+  /** The whole continuation of a prompt. */
+  async complete(prompt: Prompt, options: GenerateOptions = {}): Promise<string> {
+    let text = "";
+    for await (const piece of this.generate(prompt, options)) text += piece.text;
+    return text;
+  }
+
+  /** Token ids of a prompt, with what the model expects around it. */
+  encode(prompt: Prompt): number[] {
+    if (typeof prompt === "string") return this.#needTokenizer("a text prompt").encode(prompt);
+    if (prompt.every((p) => typeof p === "number")) return [...prompt];
+    const tokenizer = this.#needTokenizer("a conversation");
+    return tokenizer.encode(tokenizer.applyChatTemplate(prompt as readonly ChatMessage[]), { addSpecialTokens: false });
+  }
+
+  /** Logits f32 [n, vocab] of every token: `full` by prefill, `decode` token by token through the KV cache. */
+  async logits(
+    ids: readonly number[],
+    options: { readonly mode?: "full" | "decode"; readonly signal?: AbortSignal } = {},
+  ): Promise<Tensor> {
+    return this.#needDecoder("logits").logits(ids, options.mode ?? "full", options.signal);
+  }
+
+  /** One vector [hidden] per text: the mean of the last hidden states of its tokens. */
+  async embed(texts: readonly (string | readonly number[])[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    const rows = await this.hiddenStates(texts, options);
+    return rows.map((t) => {
+      const values = t.values();
+      const [n = 0, size = 0] = t.shape;
+      return Float32Array.from({ length: size }, (_, i) => {
+        let sum = 0;
+        for (let row = 0; row < n; row++) sum += values[row * size + i] ?? 0;
+        return sum / n;
+      });
+    });
+  }
+
+  /** The last hidden states f32 [n, hidden] of each text's tokens. */
+  async hiddenStates(texts: readonly (string | readonly number[])[], { signal }: EmbedOptions = {}): Promise<Tensor[]> {
+    const ids = texts.map((t) => this.encode(t));
+    if (this.#encoder) return (await this.#encoder.encode(ids, signal)).map((e) => e.lastHiddenState);
+    const decoder = this.#needDecoder("hiddenStates");
+    const out: Tensor[] = [];
+    for (const text of ids) out.push(await decoder.hidden(text, this.config.hiddenSize, signal));
+    return out;
+  }
+
+  /** Counters over all graphs of the model. */
+  stats(): GraphStats {
+    return (this.#decoder ?? this.#encoder ?? fail("a model without graphs")).graphs.stats();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#decoder?.[Symbol.dispose]();
+    this.#encoder?.[Symbol.dispose]();
+    this.#parts.weights[Symbol.dispose]();
+    this.#parts.session[Symbol.dispose]();
+  }
+
+  #needDecoder(what: string): DecoderModel {
+    if (this.#disposed) throw new RlxError("ERR_DISPOSED", `model "${this.name}" is disposed`);
+    return (
+      this.#decoder ??
+      fail(`${what}: model "${this.name}" is an encoder (${this.config.architecture}): expected a decoder; encoders embed texts`)
+    );
+  }
+  #needTokenizer(what: string): Tokenizer {
+    return (
+      this.tokenizer ?? fail(`${what}: model "${this.name}" has no tokenizer: expected tokenizer.json beside it, or token ids as input`)
+    );
+  }
+}
+
+function fail(message: string): never {
+  throw new RlxError("ERR_MODEL", message);
+}

@@ -1,0 +1,110 @@
+import { basename, dirname, resolve } from "node:path";
+import { stat } from "node:fs/promises";
+import type { Tensor } from "@rlxjs/ir";
+import { type BackendOptions, type Device, Session, WeightStore } from "@rlxjs/runtime";
+import type { Checkpoint } from "../checkpoint.ts";
+import { readGgufConfig } from "../config/gguf-config.ts";
+import { readHfConfig } from "../config/hf-config.ts";
+import type { ModelConfig } from "../config/model-config.ts";
+import { ModelFileError } from "../errors.ts";
+import { openGgufIn } from "../gguf/index.ts";
+import { readJsonFile } from "../json.ts";
+import { LanguageModel, type ModelOptions } from "../model/language-model.ts";
+import { canonicalCheckpoint } from "../names.ts";
+import { openSafetensorsDirectory } from "../safetensors.ts";
+import { type Tokenizer, tokenizerFromDirectory, tokenizerFromGguf } from "../tokenizer/index.ts";
+import { type MapFile, openDirectory } from "./files.ts";
+
+export interface LoadProgress {
+  readonly phase: "open" | "read" | "compile";
+  /** Steps of this phase that are done, and all of them. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface LoadOptions extends ModelOptions, BackendOptions {
+  /** Default `cpu`. */
+  readonly device?: Device;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** A model's files, opened but not yet on a device. */
+export interface OpenedModel extends Disposable {
+  readonly config: ModelConfig;
+  /** Tensors under the Hugging Face names of their family. */
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+/** Open a GGUF file or a Hugging Face model directory. `mapFile`: how to map files; absent or undefined: they are read. */
+export async function openModel(path: string, mapFile?: MapFile): Promise<OpenedModel> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info) throw new ModelFileError({ file: path, expected: "a GGUF file or a model directory", given: "nothing there" });
+  const isDirectory = info.isDirectory();
+  const directory = await openDirectory(isDirectory ? path : dirname(resolve(path)), mapFile);
+  if (isDirectory) {
+    const json = await readJsonFile(directory, "config.json");
+    if (!json) throw new ModelFileError({ file: path, expected: "a model directory with a config.json", given: "a directory without one" });
+    const config = readHfConfig(json, await readJsonFile(directory, "generation_config.json"));
+    const tokenizer = await tokenizerFromDirectory(directory);
+    return opened(config, await openSafetensorsDirectory(directory), tokenizer);
+  }
+  const checkpoint = await openGgufIn(directory, basename(path));
+  try {
+    return opened(await readGgufConfig(checkpoint), checkpoint, tokenizerFromGguf(checkpoint));
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function opened(config: ModelConfig, stored: Checkpoint, tokenizer: Tokenizer | undefined): OpenedModel {
+  const checkpoint = canonicalCheckpoint(stored, config);
+  return { config, checkpoint, tokenizer, [Symbol.dispose]: () => checkpoint[Symbol.dispose]() };
+}
+
+/** Load a model onto a device. Weights stay in their file's dtype, mapped where the device can. */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<LanguageModel> {
+  const { device = "cpu", threads, kernels, signal, onProgress, ...rest } = options;
+  signal?.throwIfAborted();
+  const session = await Session.open({
+    device,
+    ...(threads === undefined ? {} : { threads }),
+    ...(kernels === undefined ? {} : { kernels }),
+  });
+  let model: OpenedModel | undefined;
+  try {
+    onProgress?.({ phase: "open", done: 0, total: 1 });
+    model = await openModel(path, (file) => session.mapFile(file));
+    onProgress?.({ phase: "open", done: 1, total: 1 });
+    const { config, checkpoint, tokenizer } = model;
+    const weights = await weightStore(checkpoint, signal, (done, total) => onProgress?.({ phase: "read", done, total }));
+    const loaded = new LanguageModel({ config, session, weights, tokenizer, name: path }, rest);
+    onProgress?.({ phase: "compile", done: 0, total: 1 });
+    await loaded.prepare();
+    onProgress?.({ phase: "compile", done: 1, total: 1 });
+    return loaded;
+  } catch (error) {
+    model?.[Symbol.dispose]();
+    session[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Weights by name: views of the mapped file, or read beforehand. The store owns the checkpoint. */
+async function weightStore(
+  checkpoint: Checkpoint,
+  signal: AbortSignal | undefined,
+  progress: (done: number, total: number) => void,
+): Promise<WeightStore> {
+  const entries: [string, Tensor | (() => Tensor)][] = [];
+  const names = checkpoint.names();
+  for (const name of names) {
+    signal?.throwIfAborted();
+    if (checkpoint.mapped) entries.push([name, () => checkpoint.tensorSync(name)]);
+    else if (checkpoint.info(name).dtype !== undefined) entries.push([name, await checkpoint.tensor(name)]);
+    progress(entries.length, names.length);
+  }
+  return new WeightStore(entries, { onRelease: () => checkpoint[Symbol.dispose]() });
+}
