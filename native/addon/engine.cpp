@@ -1,0 +1,139 @@
+#include "engine.h"
+
+#include <cstring>
+
+#include "../cpu/isa.h"
+#include "../program/bandwidth.h"
+
+namespace rlx {
+
+void Core::start(Napi::Env env) {
+  settler_ = Settler::New(env, "rlxjs run", 0, 1, this);
+  settler_.Unref(env);
+  driver_ = std::thread([this] { drive(); });
+  started_ = true;
+}
+
+void Core::stop() {
+  if (!started_) return;
+  started_ = false;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  driver_.join();
+  settler_.Release();
+}
+
+void Core::submit(Napi::Env env, std::unique_ptr<Run> run) {
+  if (!started_) start(env);
+  if (pending_++ == 0) settler_.Ref(env);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    queue_.push_back(std::move(run));
+  }
+  wake_.notify_one();
+}
+
+void Core::drive() {
+  for (;;) {
+    std::unique_ptr<Run> run;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      run = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    run->work();
+    // A closing environment takes nothing any more, and its references can only be dropped on its own thread: it frees them.
+    if (settler_.BlockingCall(run.get()) == napi_ok) run.release();
+    else static_cast<void>(run.release());
+  }
+}
+
+void Core::settle(Napi::Env env, Napi::Function, Core* core, Run* raw) {
+  std::unique_ptr<Run> run(raw);
+  if (static_cast<napi_env>(env) == nullptr) return;
+  if (--core->pending_ == 0) core->settler_.Unref(env);
+  run->settle(env);
+}
+
+namespace {
+
+class Engine : public Napi::ObjectWrap<Engine> {
+ public:
+  // new Engine(threads, isa): `isa` names a supported table, "" the best one.
+  explicit Engine(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    const auto threads = info[0].ToNumber().Uint32Value();
+    const auto isa = info[1].ToString().Utf8Value();
+    for (const rlx_kernel_table* t : supported_tables())
+      if (isa.empty() || isa == t->isa) {
+        core_ = std::make_shared<Core>(t, threads);
+        napi_add_env_cleanup_hook(info.Env(), shut_down, core_.get());
+        return;
+      }
+    fail(info.Env(), "this machine has no instruction set \"" + isa + "\"");
+  }
+  ~Engine() override { close_core(Env()); }
+
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {InstanceAccessor<&Engine::isa>("isa"), InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::pack>("pack"),
+                        InstanceMethod<&Engine::bandwidth>("measureBandwidth"), InstanceMethod<&Engine::close>("close")});
+  }
+
+ private:
+  static void shut_down(void* core) { static_cast<Core*>(core)->stop(); }
+  void close_core(Napi::Env env) {
+    if (!core_) return;
+    napi_remove_env_cleanup_hook(env, shut_down, core_.get());
+    core_->stop();
+    core_.reset();
+  }
+  Napi::Value isa(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), core_ ? core_->table->isa : ""); }
+  Napi::Value load(const Napi::CallbackInfo& info) {
+    return core_ ? new_executable(info.Env(), core_, info) : fail(info.Env(), "the engine is closed");
+  }
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    close_core(info.Env());
+    return info.Env().Undefined();
+  }
+  // pack(layout, dtype, n, k, bytes): the packed bytes of a row-major weight [n, k].
+  Napi::Value pack(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    if (!core_) return fail(env, "the engine is closed");
+    const auto layout = info[0].ToString().Utf8Value();
+    const int32_t dtype = info[1].ToNumber().Int32Value();
+    const int64_t n = info[2].ToNumber().Int64Value(), k = info[3].ToNumber().Int64Value();
+    const Span source = bytes_of(info[4]);
+    for (size_t i = 0; i < core_->table->n_packers; i++) {
+      const rlx_packer_entry& p = core_->table->packers[i];
+      if (layout != p.layout) continue;
+      if (dtype < RLX_F32 || dtype > RLX_Q6_K || n < 0 || k < 0 || source.bytes != dtype_bytes(dtype, static_cast<size_t>(n * k)))
+        return fail(env, "the weight's bytes do not match its shape");
+      const size_t bytes = p.bytes(dtype, n, k);
+      const auto block = Memory::allocate(bytes);
+      if (bytes == 0 || !block) return fail(env, "cannot pack dtype " + std::to_string(dtype) + " into \"" + layout + "\"");
+      std::lock_guard<std::mutex> lock(core_->running);
+      p.pack(dtype, source.data, n, k, block->data(), &core_->pool);
+      return view_of(env, block, 0, bytes);
+    }
+    return fail(env, "no packer for layout \"" + layout + "\"");
+  }
+  // measureBandwidth(bytes): bytes per second.
+  Napi::Value bandwidth(const Napi::CallbackInfo& info) {
+    if (!core_) return fail(info.Env(), "the engine is closed");
+    std::lock_guard<std::mutex> lock(core_->running);
+    return Napi::Number::New(info.Env(), measure_bandwidth(core_->pool, static_cast<size_t>(info[0].ToNumber().DoubleValue())));
+  }
+
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace
+
+void init_engine(Napi::Env env, Napi::Object exports) { exports["Engine"] = Engine::define(env); }
+
+}  // namespace rlx

@@ -1,0 +1,49 @@
+// What an opened device owns: the kernel table, the pool, and the thread that drives asynchronous runs.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "../program/pool.h"
+#include "addon.h"
+
+namespace rlx {
+
+// One asynchronous run; made, settled and deleted on the JavaScript thread.
+struct Run {
+  std::function<void()> work;              // on the driver thread
+  std::function<void(Napi::Env)> settle;  // on the JavaScript thread
+};
+
+class Core {
+ public:
+  Core(const rlx_kernel_table* table, size_t threads) : table(table), pool(threads) {}
+  ~Core() { stop(); }
+  void start(Napi::Env env);
+  // Finish what is queued and end the driver thread.
+  void stop();
+  void submit(Napi::Env env, std::unique_ptr<Run> run);
+
+  const rlx_kernel_table* const table;
+  rlx_pool pool;
+  // Held by whoever runs a program: the pool serves one run at a time.
+  std::mutex running;
+
+ private:
+  static void settle(Napi::Env env, Napi::Function, Core* core, Run* run);
+  using Settler = Napi::TypedThreadSafeFunction<Core, Run, settle>;
+  void drive();
+
+  Settler settler_;
+  size_t pending_ = 0;  // on the JavaScript thread; the process stays alive while there are some
+  bool started_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<Run>> queue_;
+  bool stopping_ = false;
+  std::thread driver_;
+};
+
+}  // namespace rlx

@@ -1,0 +1,97 @@
+import { availableParallelism } from "node:os";
+import { RlxError, type Tensor } from "@rlxjs/ir";
+import type { Backend, BackendOptions, DeviceBuffer, MappedFile } from "@rlxjs/runtime";
+import type { Addon } from "./addon.ts";
+import { dtypeCode } from "./encode.ts";
+import { nativeKernels } from "./kernels/index.ts";
+import { LoadedProgram } from "./native-executable.ts";
+
+export interface NativeOptions extends BackendOptions {
+  /** One of `cpuInfo().isas`; default: the best one. Results of different instruction sets agree within their error bounds. */
+  readonly isa?: string;
+}
+
+export interface NativeBackend extends Backend {
+  /** Bytes per second that the backend's threads read from memory, over a block of `bytes`. */
+  measureBandwidth(bytes: number): number;
+  mapFile(path: string): MappedFile;
+}
+
+const isaNames: Readonly<Record<string, string>> = {
+  sse42: "SSE4.2",
+  avx2: "AVX2",
+  avx512: "AVX-512",
+  avx512vnni: "AVX-512 (VNNI)",
+  avx512bf16: "AVX-512 (VNNI, BF16)",
+  neon: "NEON",
+  dotprod: "NEON (dot product)",
+};
+
+/** Cores - 1, at least 1: one is left to the event loop. */
+export const defaultThreads = (): number => Math.max(1, availableParallelism() - 1);
+
+/** The CPU with native kernels. */
+export function createNativeBackend(addon: Addon, options: NativeOptions = {}): NativeBackend {
+  const threads = options.threads ?? defaultThreads();
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new RlxError("ERR_OPTION", `threads: expected an integer from 1 to 1024, got ${threads}`);
+  const { isas } = addon.cpuInfo();
+  if (options.isa !== undefined && !isas.includes(options.isa))
+    throw new RlxError("ERR_OPTION", `isa: expected one of ${isas.join(", ")}, got "${options.isa}"`);
+  const engine = new addon.Engine(threads, options.isa ?? "");
+  const { isa } = engine;
+  return {
+    info: {
+      device: "cpu",
+      description: `native ${isaNames[isa] ?? isa}, ${threads} thread${threads === 1 ? "" : "s"}`,
+      threads,
+      kernelLibrary: `native-${isa}-1`,
+    },
+    kernels: nativeKernels,
+    allocate: (bytes): DeviceBuffer => {
+      const memory = addon.allocate(bytes);
+      return { bytes: memory, [Symbol.dispose]: () => addon.detach(memory) };
+    },
+    pack: (weight: Tensor, layout) => {
+      const k = weight.shape.at(-1) ?? 1;
+      return engine.pack(layout, dtypeCode(weight.dtype), k === 0 ? 0 : weight.size / k, k, weight.bytes);
+    },
+    load: (program, bound) => new LoadedProgram(engine, program, bound),
+    mapFile: (path) => mapFile(addon, path),
+    measureBandwidth: (bytes) => engine.measureBandwidth(bytes),
+    [Symbol.dispose]: () => engine.close(),
+  };
+}
+
+function mapFile(addon: Addon, path: string): MappedFile {
+  const file = openFile(addon, path);
+  const views = new Set<WeakRef<Uint8Array<ArrayBuffer>>>();
+  const { size } = file;
+  return {
+    size,
+    view: (offset, length) => {
+      if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > size)
+        throw new RlxError("ERR_FILE_RANGE", `${path}: expected a range within its ${size} bytes, got ${length} bytes at ${offset}`);
+      const view = file.view(offset, length);
+      views.add(new WeakRef(view));
+      return view;
+    },
+    [Symbol.dispose]: () => {
+      // Pages that a loaded program reads stay mapped until it is gone too.
+      for (const ref of views) {
+        const view = ref.deref();
+        if (view) addon.detach(view);
+      }
+      views.clear();
+      file.close();
+    },
+  };
+}
+
+function openFile(addon: Addon, path: string): InstanceType<Addon["MappedFile"]> {
+  try {
+    return new addon.MappedFile(path);
+  } catch (error) {
+    throw new RlxError("ERR_FILE", `cannot map ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
