@@ -68,6 +68,10 @@ RLX_INLINE void dot_tile(const float* const* x, const typename W::type* const* w
       for (size_t i = 0; i < M; i++) acc[i * N + j] = fma(load_n(x[i] + k, tail), b, acc[i * N + j]);
     }
   }
+  if constexpr (kCount == 1) {
+    out[0] = reduce_add(acc[0]);
+    return;
+  }
   const vf none = set1(0.0f);
   RLX_UNROLL
   for (size_t i = 0; i < kCount; i += 4) {

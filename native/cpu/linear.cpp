@@ -144,7 +144,7 @@ void Sink::finish(size_t row, size_t col, float* values, size_t count) const {
   }
   if (inner_ != RLX_F32) {
     // The body sees the result as the inner op would have stored it.
-    uint16_t rounded[kLanes];
+    alignas(float) uint16_t rounded[2 * kLanes];
     for (size_t i = 0; i < count; i += kLanes) {
       const size_t left = count - i < kLanes ? count - i : kLanes;
       from_f32(inner_, values + i, left, rounded);
