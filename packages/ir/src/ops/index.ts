@@ -6,21 +6,29 @@ import { eq, ge, gt, le, logicalAnd, logicalOr, logicalXor, lt, ne, where } from
 import { cast, clamp, dequantize } from "./convert.ts";
 import { embedding } from "./embedding.ts";
 import { gather } from "./gather.ts";
+import { groupNorm } from "./group-norm.ts";
 import { iota } from "./iota.ts";
 import { kvWrite, stateWrite } from "./kv-write.ts";
+import { layerNorm } from "./layer-norm.ts";
 import { constant, input, param, state } from "./leaf.ts";
+import { cumsum } from "./cumsum.ts";
 import { linear } from "./linear.ts";
 import { matmul } from "./matmul.ts";
+import { groupedLinear, moeRoute } from "./moe.ts";
+import { pad } from "./pad.ts";
 import { reduceMax, reduceMean, reduceMin, reduceProd, reduceSum } from "./reduce.ts";
+import { region } from "./region.ts";
 import { register } from "./registry.ts";
-import { residualRmsNorm } from "./residual-norm.ts";
+import { residualLayerNorm, residualRmsNorm } from "./residual-norm.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope, ropeTable } from "./rope.ts";
+import { scatter } from "./scatter.ts";
 import { argmax, argmin, topk } from "./select.ts";
 import { expand, reshape, transpose } from "./shape-ops.ts";
 import { concat, slice } from "./slice.ts";
 import { logSoftmax, softmax } from "./softmax.ts";
 import * as unary from "./unary.ts";
+import { withEpilogue } from "./with-epilogue.ts";
 
 /** The op table. Builder methods, verifier, docs, conformance tests and dispatch reports are all derived from it. */
 export const ops = {
@@ -67,10 +75,14 @@ export const ops = {
   argmax,
   argmin,
   topk,
+  cumsum,
   matmul,
   linear,
   rmsNorm,
+  layerNorm,
+  groupNorm,
   residualRmsNorm,
+  residualLayerNorm,
   ropeTable,
   rope,
   attention,
@@ -78,11 +90,17 @@ export const ops = {
   stateWrite,
   embedding,
   gather,
+  scatter,
   concat,
   slice,
+  pad,
   reshape,
   transpose,
   expand,
+  moeRoute,
+  groupedLinear,
+  region,
+  withEpilogue,
 } as const satisfies Record<string, AnyOpDef>;
 
 export type OpTable = typeof ops;

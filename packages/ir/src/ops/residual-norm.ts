@@ -7,6 +7,14 @@ import { Tensor } from "../tensor.ts";
 import { expectAffine, largestScale, moments, rmsScale } from "./norm-rules.ts";
 import { expectShape, lastExtent } from "./rules.ts";
 
+interface Operands<V> {
+  readonly x: V;
+  readonly residual: V;
+  readonly weight?: V | undefined;
+  readonly bias?: V | undefined;
+}
+const shapes = [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]];
+
 function infer(op: string, x: TensorType, residual: TensorType, affine: Readonly<Record<string, TensorType | undefined>>) {
   sameDType(op, [x, residual]);
   expectShape(op, "residual", residual, x.shape);
@@ -21,10 +29,7 @@ function addInto(x: Tensor, residual: Tensor, sum: Tensor): void {
 }
 
 /** How far an error of the sum can reach: its own size, and that of the normed rows. */
-function magnitude(
-  { x, residual, weight, bias }: { x: Tensor; residual: Tensor; weight?: Tensor | undefined; bias?: Tensor | undefined },
-  eps: number,
-): number {
+function magnitude({ x, residual, weight, bias }: Operands<Tensor>, eps: number): number {
   const sum = Tensor.zeros(x.dtype, x.shape);
   addInto(x, residual, sum);
   const size = maxAbs(x) + maxAbs(residual);
@@ -58,21 +63,61 @@ export const residualRmsNorm = defineOp({
       for (let i = 0; i < n; i++) normed.set(row + i, (v[row + i] ?? 0) * scale * (w?.[i] ?? 1));
     }
   },
-  decompose: (
-    b: Builder,
-    { x, residual, weight }: { x: Value; residual: Value; weight?: Value | undefined },
-    { eps }: { eps: number },
-  ): { sum: Value; normed: Value } => {
+  decompose: (b: Builder, { x, residual, weight }: Operands<Value>, { eps }: { eps: number }): { sum: Value; normed: Value } => {
     const sum = b.add(x, residual);
     return { sum, normed: b.rmsNorm(sum, { weight, eps }) };
   },
   samples: (rng) =>
     floatDTypes.flatMap((d) =>
-      [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]].flatMap((shape) => [
+      shapes.flatMap((shape) => [
         {
           inputs: { x: randomTensor(rng, d, shape), residual: randomTensor(rng, d, shape), weight: randomTensor(rng, d, shape.slice(-1)) },
         },
         { inputs: { x: randomTensor(rng, d, shape), residual: randomTensor(rng, d, shape) }, attrs: { eps: 1e-6 } },
       ]),
+    ),
+});
+
+export const residualLayerNorm = defineOp({
+  name: "residual_layer_norm",
+  doc: "sum = x + residual and normed = layer_norm(sum): x, residual [..., n], weight and bias [n].",
+  inputs: [input("x", "float"), input("residual", "float"), optional("weight", "float"), optional("bias", "float")],
+  attrs: { eps: attr.number.default(1e-5) },
+  outputs: ["sum", "normed"],
+  traits: {
+    inPlace: ["x", "residual"],
+    accumulate: {
+      dtype: "f32",
+      length: ([x]) => x?.shape.at(-1) ?? 1,
+      magnitude: (inputs, { eps }) => {
+        const m = magnitude(inputs, eps);
+        return () => m;
+      },
+    },
+  },
+  infer: ({ x, residual, weight, bias }) => infer("residual_layer_norm", x, residual, { weight, bias }),
+  reference: ({ x, residual, weight, bias }, { eps }, { sum, normed }) => {
+    const n = x.shape.at(-1) ?? 1;
+    addInto(x, residual, sum);
+    const [v, w, b] = [sum.values(), weight?.values(), bias?.values()];
+    for (let row = 0; row < v.length; row += n) {
+      const { mean, scale } = moments(v, row, n, eps);
+      for (let i = 0; i < n; i++) normed.set(row + i, ((v[row + i] ?? 0) - mean) * scale * (w?.[i] ?? 1) + (b?.[i] ?? 0));
+    }
+  },
+  decompose: (b: Builder, { x, residual, weight, bias }: Operands<Value>, { eps }: { eps: number }): { sum: Value; normed: Value } => {
+    const sum = b.add(x, residual);
+    return { sum, normed: b.layerNorm(sum, { weight, bias, eps }) };
+  },
+  samples: (rng) =>
+    floatDTypes.flatMap((d) =>
+      shapes.flatMap((shape) => {
+        const both = { x: randomTensor(rng, d, shape), residual: randomTensor(rng, d, shape) };
+        const n = shape.slice(-1);
+        return [
+          { inputs: { ...both, weight: randomTensor(rng, d, n), bias: randomTensor(rng, d, n) } },
+          { inputs: both, attrs: { eps: 1e-12 } },
+        ];
+      }),
     ),
 });
