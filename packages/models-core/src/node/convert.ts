@@ -4,6 +4,8 @@ import { type MapFile, openDirectory, writeFileAtomically } from "./files.ts";
 
 export interface ConvertFileOptions {
   readonly type: ConvertType;
+  /** `general.name`; default: the directory's name. */
+  readonly name?: string;
   readonly mapFile?: MapFile;
   readonly onProgress?: (written: number, total: number) => void;
 }
@@ -12,10 +14,8 @@ export interface ConvertFileOptions {
 export async function convertDirectory(
   directory: string,
   out: string,
-  { type, mapFile, onProgress }: ConvertFileOptions,
+  { type, name = basename(resolve(directory)), mapFile, onProgress }: ConvertFileOptions,
 ): Promise<ConvertReport> {
   const from = await openDirectory(directory, mapFile);
-  return writeFileAtomically(out, (sink) =>
-    convertToGguf(from, sink, { type, name: basename(resolve(directory)), ...(onProgress ? { onProgress } : {}) }),
-  );
+  return writeFileAtomically(out, (sink) => convertToGguf(from, sink, { type, name, ...(onProgress ? { onProgress } : {}) }));
 }
