@@ -58,13 +58,13 @@ describe("memory of a program", () => {
   const chain = define("chain", (g) => {
     const x = g.input("x", "f32", [1024]);
     const w = g.input("w", "f32", [1024]);
-    // Softmax cannot run in place of add's broadcast operand, so that the chain needs a second buffer at least once.
-    return g.add(g.cumsum(g.cumsum(g.cumsum(g.add(x, w), { axis: 0 }), { axis: 0 }), { axis: 0 }), w);
+    // The first three of these are temporaries, the last is the output.
+    return g.cumsum(g.cumsum(g.cumsum(g.add(x, w), { axis: 0 }), { axis: 0 }), { axis: 0 });
   });
 
   test("a chain of equal temporaries needs two buffers, apart from inputs and outputs", () => {
     const program = lowerGraph(chain, { kernels: [] });
-    expect(memoryReport(program)).toMatchObject({ temporaryBytes: 4 * 4096, inputBytes: 2 * 4096, outputBytes: 4096 });
+    expect(memoryReport(program)).toMatchObject({ temporaryBytes: 3 * 4096, inputBytes: 2 * 4096, outputBytes: 4096 });
     expect(program.arenaBytes).toBeLessThanOrEqual(2 * 4096);
   });
 
