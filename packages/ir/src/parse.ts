@@ -1,12 +1,15 @@
 import type { SymbolBounds } from "./dim.ts";
 import { dim } from "./dim.ts";
-import { byteLength, isFloat } from "./dtype.ts";
+import { byteLength, isBlock, isFloat } from "./dtype.ts";
 import { type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
 import { Tensor } from "./tensor.ts";
 import { TextReader } from "./text-reader.ts";
 import { verifyGraph } from "./verify.ts";
 
-/** Read what `printGraph` wrote (or a person did), and verify it. Throws ParseError with line and column, or GraphError. */
+/**
+ * Read what `printGraph` wrote (or a person did), and verify it. Text that is not of the form: ParseError with line and column; a
+ * graph that breaks a rule: GraphError.
+ */
 export function parseGraph(text: string, sidecar: Uint8Array<ArrayBuffer> = new Uint8Array()): Graph {
   const r = new TextReader(text);
   const symbols = new Map<string, SymbolBounds>();
@@ -37,7 +40,7 @@ function readSymbol(r: TextReader, symbols: Map<string, SymbolBounds>): void {
   const name = r.word();
   const [min, max, ...more] = r.list("[", "]", () => r.int());
   if (min === undefined || max === undefined || more.length > 0) throw r.fail(`dim "${name}": expected [min, max]`);
-  dim(name, { min, max }); // checks the bounds
+  r.located(() => dim(name, { min, max })); // checks the bounds
   if (symbols.has(name)) throw r.fail(`dim "${name}" is defined twice`);
   symbols.set(name, { min, max });
 }
@@ -53,8 +56,9 @@ function readConstant(r: TextReader, index: number, sidecar: Uint8Array<ArrayBuf
     const size = byteLength(dtype, extents);
     if (!Number.isSafeInteger(size) || size > sidecar.byteLength)
       throw r.fail(`constant ${index} takes ${size} bytes of the sidecar, ${sidecar.byteLength} are left`);
-    return { value: Tensor.fromBytes(dtype, extents, sidecar.slice(0, size)), aside: true };
+    return { value: r.located(() => Tensor.fromBytes(dtype, extents, sidecar.slice(0, size))), aside: true };
   }
+  if (isBlock(dtype)) throw r.fail(`constant ${index}: ${dtype} data is always in the sidecar`);
   const exact = !isFloat(dtype);
   const items = r.list("[", "]", () => {
     if (!exact) return r.number();
@@ -62,7 +66,7 @@ function readConstant(r: TextReader, index: number, sidecar: Uint8Array<ArrayBuf
     if (!/^-?\d+$/.test(text)) throw r.fail(`constant ${index}: expected integers, got ${text}`);
     return BigInt(text);
   });
-  return { value: Tensor.from(dtype, extents, items), aside: false };
+  return { value: r.located(() => Tensor.from(dtype, extents, items)), aside: false };
 }
 
 function readId(r: TextReader): ValueId {

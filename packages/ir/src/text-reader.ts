@@ -47,9 +47,19 @@ export class TextReader {
     return new ParseError(before.split("\n").length, this.#at - before.lastIndexOf("\n"), message);
   }
 
+  /** Whether `mark` is next. */
   peek(mark: string): boolean {
     return this.#text.startsWith(mark, this.#at);
   }
+  /** Errors of `run` as parse errors at this place. */
+  located<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      throw error instanceof RlxError && !(error instanceof ParseError) ? this.fail(error.message) : error;
+    }
+  }
+
   /** Take `mark` if it is next. */
   accept(mark: string): boolean {
     if (!this.peek(mark)) return false;
@@ -105,11 +115,7 @@ export class TextReader {
 
   dim(): Dim {
     const text = this.#take("dim", "an extent").trim();
-    try {
-      return dimFromText(text, this.symbols);
-    } catch (error) {
-      throw this.fail(error instanceof Error ? error.message : String(error));
-    }
+    return this.located(() => dimFromText(text, this.symbols));
   }
 
   dtype(): DType {
