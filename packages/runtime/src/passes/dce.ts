@@ -1,5 +1,5 @@
 import type { Graph } from "@rlxjs/ir";
-import { GraphView } from "./graph-view.ts";
+import type { GraphView } from "./graph-view.ts";
 import type { Pass } from "./pass.ts";
 import { Rewriter } from "./rewriter.ts";
 
@@ -17,8 +17,7 @@ function liveNodes(view: GraphView): ReadonlySet<number> {
   for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
     if (live.has(id)) continue;
     live.add(id);
-    const node = view.graph.nodes[id];
-    for (const input of node?.inputs ?? []) if (input >= 0) pending.push(view.type(input).node);
+    for (const input of view.graph.nodes[id]?.inputs ?? []) if (input >= 0) pending.push(view.type(input).node);
   }
   return live;
 }
@@ -26,10 +25,11 @@ function liveNodes(view: GraphView): ReadonlySet<number> {
 /** Drop nodes whose results nobody needs. */
 export const dce: Pass = {
   name: "dce",
-  run(graph: Graph): Graph {
-    const live = liveNodes(GraphView.of(graph));
+  run(graph: Graph, context): Graph {
+    const view = context.view(graph);
+    const live = liveNodes(view);
     if (live.size === graph.nodes.length) return graph;
-    const rewriter = new Rewriter(graph);
+    const rewriter = new Rewriter(view);
     for (const node of graph.nodes) if (live.has(node.id)) rewriter.copy(node);
     return rewriter.finish();
   },

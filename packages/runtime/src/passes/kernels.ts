@@ -18,6 +18,11 @@ export class KernelSet {
     return this.#byOp.size === 0;
   }
 
+  /** Whether there is any kernel for an op. */
+  has(op: string): boolean {
+    return this.#byOp.has(op);
+  }
+
   /** The first kernel that takes the node, or why none does. */
   select(node: NodeView): Kernel | string {
     const candidates = this.#byOp.get(node.def.name);

@@ -52,7 +52,7 @@ const MAX_DEPTH = 8;
  */
 export function legalise(graph: Graph, kernels: KernelSet, options: PassOptions): { graph: Graph; report: DispatchReport } {
   const view = GraphView.of(graph, options.hoistWeights);
-  const rewriter = new Rewriter(graph);
+  const rewriter = new Rewriter(view);
   const entries: DispatchEntry[] = [];
   for (const node of graph.nodes) {
     if (view.def(node).traits.leaf !== undefined) {

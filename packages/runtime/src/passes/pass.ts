@@ -1,5 +1,7 @@
-import type { Graph } from "@rlxjs/ir";
+import { type Graph, type Node, RlxError, verifyGraph } from "@rlxjs/ir";
+import { GraphView } from "./graph-view.ts";
 import type { KernelSet } from "./kernels.ts";
+import { PassError } from "./errors.ts";
 import type { PassOptions } from "./options.ts";
 
 export type MissReason = "multi-consumer" | "dtype" | "shape" | "order" | "limit" | "backend";
@@ -28,10 +30,11 @@ export interface PassStats {
 export interface PassContext {
   readonly kernels: KernelSet;
   readonly options: PassOptions;
+  view(graph: Graph): GraphView;
   applied(pattern: string): void;
   missed(
     pattern: string,
-    node: { readonly op: string; readonly label?: string; readonly origin?: string },
+    node: Node,
     reason: MissReason,
     detail: string,
   ): void;
@@ -55,27 +58,36 @@ export function runPasses(graph: Graph, passes: readonly Pass[], kernels: Kernel
   let current = graph;
   for (const pass of passes) {
     const applied: Record<string, number> = {};
+    const seen = new Set<string>();
     const started = performance.now();
     const next = pass.run(current, {
       kernels,
       options,
+      view: (g) => GraphView.of(g, options.hoistWeights),
       applied: (pattern) => {
         applied[pattern] = (applied[pattern] ?? 0) + 1;
       },
-      missed: (pattern, { op, label, origin }, reason, detail) =>
-        misses.push({
-          pass: pass.name,
-          pattern,
-          op,
-          reason,
-          detail,
-          ...(label === undefined ? {} : { label }),
-          ...(origin === undefined ? {} : { origin }),
-        }),
+      missed: (pattern, { id, op, label, origin }, reason, detail) => {
+        const key = `${pattern} ${id} ${reason}`;
+        if (seen.has(key)) return;
+        seen.add(key);
+        const where = { ...(label === undefined ? {} : { label }), ...(origin === undefined ? {} : { origin }) };
+        misses.push({ pass: pass.name, pattern, op, reason, detail, ...where });
+      },
     });
+    if (options.verify && next !== current) verifyAfter(pass, next);
     const micros = Math.round((performance.now() - started) * 1000);
     stats.push({ name: pass.name, nodesBefore: current.nodes.length, nodesAfter: next.nodes.length, applied, micros });
     current = next;
   }
   return { graph: current, stats, misses };
+}
+
+function verifyAfter(pass: Pass, graph: Graph): void {
+  try {
+    verifyGraph(graph);
+  } catch (error) {
+    if (error instanceof RlxError) throw new PassError(pass.name, `made an invalid graph: ${error.message}`);
+    throw error;
+  }
 }

@@ -12,7 +12,7 @@ import {
   type Value,
   type ValueId,
 } from "@rlxjs/ir";
-import { GraphView } from "./graph-view.ts";
+import type { GraphView } from "./graph-view.ts";
 
 /** Builds the next graph from the previous one. Old values map to new ones; what nothing maps to any more is left behind dead. */
 export class Rewriter {
@@ -20,9 +20,9 @@ export class Rewriter {
   readonly builder: Builder;
   readonly #map: (Value | undefined)[] = [];
 
-  constructor(graph: Graph) {
-    this.view = GraphView.of(graph);
-    this.builder = graphBuilder(graph.name);
+  constructor(view: GraphView) {
+    this.view = view;
+    this.builder = graphBuilder(view.graph.name);
   }
 
   /** The new value that stands for an old one. */
@@ -38,10 +38,6 @@ export class Rewriter {
   bind(old: ValueId, value: Value): void {
     this.#map[old] = value;
   }
-  has(old: ValueId): boolean {
-    return this.#map[old] !== undefined;
-  }
-
   /** Add a node that keeps the label and the origin of `from`. */
   emit(def: AnyOpDef, inputs: readonly (Value | undefined)[], attrs: AttrRecord, from: Node): Value[] {
     this.builder.origin = from.origin;
@@ -76,8 +72,8 @@ export class Rewriter {
 }
 
 /** Rebuild a graph node by node; `visit` returns true for the nodes that it has replaced itself, the others are copied. */
-export function rewriteGraph(graph: Graph, visit: (node: Node, rewriter: Rewriter) => boolean): Graph {
-  const rewriter = new Rewriter(graph);
-  for (const node of graph.nodes) if (!visit(node, rewriter)) rewriter.copy(node);
+export function rewriteGraph(view: GraphView, visit: (node: Node, rewriter: Rewriter) => boolean): Graph {
+  const rewriter = new Rewriter(view);
+  for (const node of view.graph.nodes) if (!visit(node, rewriter)) rewriter.copy(node);
   return rewriter.finish();
 }

@@ -1,0 +1,109 @@
+import { type AnyOpDef, NONE, type Node, type ValueId } from "@rlxjs/ir";
+import type { GraphView } from "./graph-view.ts";
+
+/** What a rule looks for: a value of any kind, a constant, or an op over patterns. `N` are the names that it captures. */
+export type Pattern<N extends string = string> =
+  | { readonly kind: "any"; readonly name: N }
+  | { readonly kind: "constant"; readonly name: N; readonly test: (element: number) => boolean }
+  | OpPattern<N>;
+export interface OpPattern<N extends string = string> {
+  readonly kind: "op";
+  /** An op's name in graphs, or a question about its record. */
+  readonly op: string | ((def: AnyOpDef) => boolean);
+  /** Patterns of the first operands; the others may be anything. */
+  readonly args: readonly Pattern<N>[];
+  /** The node's result must have no other reader. */
+  readonly sole: boolean;
+  readonly name?: N;
+}
+
+/** Any value; the same name twice means the same value. */
+export const any = <const N extends string>(name: N): Pattern<N> => ({ kind: "any", name });
+/** A constant whose elements all equal one number that passes the test. */
+export const constant = <const N extends string>(name: N, test: (element: number) => boolean = () => true): Pattern<N> => ({
+  kind: "constant",
+  name,
+  test,
+});
+/** A constant whose elements all are this very number: 0 and -0 differ. */
+export const is = (element: number): Pattern<never> => ({ kind: "constant", name: "" as never, test: (v) => Object.is(v, element) });
+/** An op over patterns; operands of commutative ops match in both orders. */
+export const op = <const N extends string = never>(name: OpPattern["op"], ...args: readonly Pattern<N>[]): OpPattern<N> => ({
+  kind: "op",
+  op: name,
+  args,
+  sole: false,
+});
+/** The op as part of a fusion: it disappears only when nobody else reads it. */
+export const sole = <N extends string>(pattern: OpPattern<N>): OpPattern<N> => ({ ...pattern, sole: true });
+/** Capture the node's result as well. */
+export const as = <const M extends string, N extends string>(name: M, pattern: OpPattern<N>): OpPattern<M | N> => ({ ...pattern, name });
+
+export interface Match<N extends string = string> {
+  readonly root: Node;
+  readonly values: Readonly<Record<N, ValueId>>;
+  /** The node that makes a captured value. */
+  node(name: N): Node;
+}
+/** The pattern is there, but an inner result has other readers. */
+export interface NearMiss {
+  readonly shared: Node;
+}
+
+type Captures = ReadonlyMap<string, ValueId>;
+
+export const rootMatches = (pattern: OpPattern, def: AnyOpDef): boolean =>
+  typeof pattern.op === "string" ? pattern.op === def.name : pattern.op(def);
+
+/** Match a pattern at a node. */
+export function matchPattern<N extends string>(view: GraphView, pattern: OpPattern<N>, root: Node): Match<N> | NearMiss | undefined {
+  const found = matchNode(view, pattern, root, new Map());
+  if (!found || "shared" in found) return found;
+  const values = Object.fromEntries(found) as Record<N, ValueId>;
+  return { root, values, node: (name) => view.producer(values[name]) };
+}
+
+function matchNode(view: GraphView, pattern: OpPattern, node: Node, captures: Captures): Captures | NearMiss | undefined {
+  const def = view.def(node);
+  if (!rootMatches(pattern, def)) return undefined;
+  const [first = NONE, second = NONE, ...rest] = node.inputs;
+  const straight = matchArgs(view, pattern, node.inputs, captures);
+  if (straight || !def.traits.commutative || pattern.args.length < 2) return straight;
+  return matchArgs(view, pattern, [second, first, ...rest], captures);
+}
+
+function matchArgs(view: GraphView, pattern: OpPattern, inputs: readonly ValueId[], captures: Captures): Captures | NearMiss | undefined {
+  let current = captures;
+  let near: NearMiss | undefined;
+  for (const [i, arg] of pattern.args.entries()) {
+    const next = matchValue(view, arg, inputs[i] ?? NONE, current);
+    if (!next) return undefined;
+    if ("shared" in next) near = next;
+    else current = next;
+  }
+  return near ?? current;
+}
+
+function matchValue(view: GraphView, pattern: Pattern, value: ValueId, captures: Captures): Captures | NearMiss | undefined {
+  if (value === NONE) return undefined;
+  if (pattern.kind === "op") {
+    if (view.type(value).index !== 0) return undefined;
+    const node = view.producer(value);
+    const inner = matchNode(view, pattern, node, captures);
+    if (!inner || "shared" in inner) return inner;
+    if (pattern.sole && view.soleUser(value) === undefined) return { shared: node };
+    return pattern.name === undefined ? inner : capture(inner, pattern.name, value);
+  }
+  if (pattern.kind === "constant") {
+    const element = view.splat(value);
+    if (element === undefined || !pattern.test(element)) return undefined;
+    return pattern.name === "" ? captures : capture(captures, pattern.name, value);
+  }
+  return capture(captures, pattern.name, value);
+}
+
+function capture(captures: Captures, name: string, value: ValueId): Captures | undefined {
+  const known = captures.get(name);
+  if (known !== undefined) return known === value ? captures : undefined;
+  return new Map(captures).set(name, value);
+}
