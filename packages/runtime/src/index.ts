@@ -1,5 +1,6 @@
 export * from "./backend.ts";
 export { CompiledGraph, type CompiledStats, type Outputs, type RunOptions } from "./compiled-graph.ts";
+export { compareSessions, type DebugOptions, findNonFinite, type NodeFinding } from "./debug.ts";
 export * from "./errors.ts";
 export type { InputValue, InputValues } from "./inputs.ts";
 export { type LeakHandler, onLeak } from "./leaks.ts";
@@ -16,4 +17,5 @@ export { registerBackend, registeredDevices } from "./registry.ts";
 export { type CompileOptions, Session, type SessionOptions } from "./session.ts";
 export { StateSet } from "./state.ts";
 export { nextTask, runAtOnce, runInSlices } from "./task.ts";
+export { type Trace, type TraceEvent, traceRun } from "./trace.ts";
 export { type WeightEntry, WeightStore, type WeightStoreOptions } from "./weights.ts";

@@ -1,11 +1,11 @@
-import { dimMax, type Graph, NONE, type Node, opByName, type TensorType, type ValueId } from "@rlxjs/ir";
+import { dimMax, type Graph, hashGraph, NONE, type Node, opByName, type TensorType, type ValueId } from "@rlxjs/ir";
 import type { Emitted, Kernel, NodeView } from "./backend.ts";
 import { dimEqualBytes, placeTemporaries } from "./arena.ts";
 import { GraphView } from "./passes/graph-view.ts";
 import { KernelSet, nodeView } from "./passes/kernels.ts";
 import type { Operand, Program, ProgramBuffer, Step } from "./program.ts";
 import { liveNodes, type Location, locate, typeBytes } from "./storage.ts";
-import { expressionKey, extract } from "./weight-values.ts";
+import { extract } from "./weight-values.ts";
 
 /** Not a native kernel: the op's TypeScript reference, run on the host. */
 export const REFERENCE = "reference";
@@ -172,7 +172,7 @@ class Lowering {
     const constant = this.#view.constant(value);
     if (constant) return add(`constant ${attrs.index}`, () => ({ ...base, kind: "constant", value: constant }));
     const graph = extract(this.#graph, value, `${this.#graph.name} weight %${value}`);
-    const key = expressionKey(graph);
+    const key = hashGraph(graph);
     return add(`expression ${key}`, () => ({ ...base, kind: "weight", source: { kind: "expression", graph, key } }));
   }
 }

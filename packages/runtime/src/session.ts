@@ -1,4 +1,4 @@
-import { type Graph, type HirModule, lowerHir, type ParamTypes, showType, type TensorType } from "@rlxjs/ir";
+import { type Graph, type HirModule, lowerHir, type ParamTypes, showType, type TensorType, verifyGraph } from "@rlxjs/ir";
 import type { BackendOptions, Device, DeviceInfo, MappedFile } from "./backend.ts";
 import { CompiledGraph } from "./compiled-graph.ts";
 import { OpenDevice } from "./device.ts";
@@ -101,6 +101,7 @@ export class Session implements Disposable {
   #compile<Out extends string>(source: Graph<Out> | HirModule, { weights, params, passes }: CompileOptions): CompiledGraph<Out> {
     const { backend } = this.#device;
     const graph = "symbols" in source ? source : lowerHir(source, params ?? ((name) => weights?.get(name)));
+    verifyGraph(graph);
     const compiled = compileGraph(graph, backend.kernels, passes);
     const program = lowerGraph(compiled.graph, { kernels: backend.kernels, hoistWeights: passes?.hoistWeights ?? true });
     this.#compiles++;

@@ -61,9 +61,3 @@ function nodeOf(graph: Graph, value: ValueId): Node | undefined {
   const info = graph.values[value];
   return info && graph.nodes[info.node];
 }
-
-/** A text that is equal for expressions with the same nodes, params and constants, whatever graph they were cut from. */
-export function expressionKey(graph: Graph): string {
-  const constants = graph.constants.map((t) => `${t.dtype}[${t.shape}]:${t.bytes.join()}`);
-  return JSON.stringify([graph.nodes.map((n) => [n.op, n.inputs, n.attrs]), constants, graph.outputs]);
-}

@@ -1,4 +1,4 @@
-import { type Bindings, byteLength, evalDim, evalShape, namedInputs, opByName, Tensor } from "@rlxjs/ir";
+import { type Bindings, bindAttrs, byteLength, evalDim, evalShape, opByName, runReference, Tensor } from "@rlxjs/ir";
 import { KernelError, type Operand, type Program, type Step } from "@rlxjs/runtime";
 
 /** The bytes of a buffer of the program, from its first byte on. */
@@ -28,9 +28,7 @@ export class ReferenceSteps {
         const shared = tensor && slot !== written && outputs.some((out) => overlap(tensor, out));
         return shared ? new Tensor(tensor.dtype, tensor.shape, tensor.data.slice()) : tensor;
       });
-      const names: readonly string[] = def.outputs;
-      const results = names.length === 1 ? outputs[0] : Object.fromEntries(names.map((name, i) => [name, outputs[i]]));
-      def.reference?.(namedInputs(def, inputs) as never, step.attrs as never, results as never);
+      runReference(def, inputs, bindAttrs(def, step.attrs, extents), outputs);
     } catch (error) {
       throw new KernelError(this.#program, index, error instanceof Error ? error.message : String(error), error);
     }
