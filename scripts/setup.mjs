@@ -22,14 +22,15 @@ function fingerprint(paths, skip = /^(node_modules|dist|build|test|.*\.tsbuildin
   return lines.join("\n");
 }
 
-/** Runs `work` unless the stamp of this name has the same content and `made` exists; work that returns false is tried again next time. */
-function step(name, inputs, made, work) {
+/** Runs `work` unless the stamp of this name has the same content and `made` exists; what cannot be done, or fails, is tried again next time. */
+function step(name, inputs, made, work, possible = () => true) {
   const stamp = join(stamps, name);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === inputs && made.every((path) => existsSync(join(root, path)))) return;
+  if (!possible()) return;
   rmSync(stamp, { force: true });
   const start = performance.now();
   stderr.write(`setup: ${name} ...\n`);
-  if (work() === false) return;
+  if (!work()) return;
   mkdirSync(stamps, { recursive: true });
   writeFileSync(stamp, inputs);
   stderr.write(`setup: ${name} took ${((performance.now() - start) / 1000).toFixed(1)} s\n`);
@@ -44,26 +45,14 @@ function call(command, args, extra = {}) {
 
 function must(command, args, extra) {
   const status = call(command, args, extra);
-  if (status === 0) return;
+  if (status === 0) return true;
   stderr.write(`setup: "${[command, ...args].join(" ")}" failed (exit code ${status})\n`);
   exit(1);
 }
 
 const found = (command) => spawnSync(command, ["--version"], { stdio: "ignore", shell: platform === "win32" }).status === 0;
 
-function buildNative() {
-  const compiler = [env.CXX, "c++", "g++", "clang++", "cl"].find((name) => name !== undefined && found(name));
-  const missing = [compiler === undefined ? "C++17 compiler" : "", found("cmake") ? "" : "cmake"].filter(Boolean);
-  if (missing.length > 0) {
-    stderr.write(
-      `setup: warning: no ${missing.join(" and no ")} found: the slow TypeScript kernels are used until you install it and run this again\n`,
-    );
-    return false;
-  }
-  if (call(execPath, ["packages/backend-cpu/scripts/build-native.mjs"]) === 0) return true;
-  stderr.write("setup: warning: the native kernels did not build (see above), so the slow TypeScript kernels are used\n");
-  return false;
-}
+const toolchain = () => found("cmake") && [env.CXX, "c++", "g++", "clang++", "cl"].some((name) => name !== undefined && found(name));
 
 /** Installs dependencies, compiles TypeScript, builds the native kernels: whatever is not up to date. */
 export function setup() {
@@ -85,7 +74,10 @@ export function setup() {
     packages.map((path) => `${path}/dist/index.js`),
     () => must(execPath, ["node_modules/typescript/bin/tsc", "-b"]),
   );
-  step("native", fingerprint(["native", "CMakeLists.txt", "packages/backend-cpu/scripts"]), [], buildNative);
+  // Without a compiler or cmake, or when the build fails, programs run on the references and say so themselves, once.
+  const native = fingerprint(["native", "packages/backend-cpu/scripts"]);
+  const addon = "packages/backend-cpu/build/Release/rlxjs_cpu.node";
+  step("native", native, [addon], () => call(execPath, ["packages/backend-cpu/scripts/build-native.mjs"]) === 0, toolchain);
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) setup();

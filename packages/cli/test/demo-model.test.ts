@@ -117,9 +117,7 @@ test("what cannot be generated is refused with a reason", async () => {
   await expect(model.complete(Array.from({ length: 17 }, () => 5))).rejects.toThrowErrorMatchingInlineSnapshot(
     `[RlxError: prompt: expected at most 16 tokens (the context length), got 17]`,
   );
-  await expect(model.complete([{ role: "user", content: "hi" }])).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[TokenizerError: /work/main/models/tales-5.6m-q8_0.gguf: expected a chat template, got a model without one]`,
-  );
+  await expect(model.complete([{ role: "user", content: "hi" }])).rejects.toThrow("expected a chat template, got a model without one");
   await expect(loadModel(gguf, { contextLength: 5000 })).rejects.toThrowErrorMatchingInlineSnapshot(
     `[RlxError: contextLength: expected an integer from 1 to 1024 (the model's positions), got 5000]`,
   );
