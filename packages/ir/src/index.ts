@@ -1,7 +1,9 @@
 export * from "./blocks.ts";
+export { errorBound, findMismatch, type Mismatch } from "./bound.ts";
 export * from "./builder.ts";
 export { checkAttrs, checkInputs, namedInputs } from "./check.ts";
 export * from "./dim.ts";
+export { renderOpTable } from "./docs.ts";
 export * from "./dtype.ts";
 export { broadcastStrides, computeClass, defineElementwise, runBody } from "./elementwise.ts";
 export * from "./errors.ts";
@@ -16,9 +18,11 @@ export { type GraphSummary, type OpCost, summarizeGraph, summaryText } from "./i
 export * from "./op.ts";
 export { type OpTable, opByName, ops } from "./ops/index.ts";
 export { visible } from "./ops/attention.ts";
+export { innerNode, innerType } from "./ops/with-epilogue.ts";
 export { parseGraph } from "./parse.ts";
 export { attrText, bodyText, type PrintedGraph, printGraph } from "./print.ts";
 export { Rng } from "./rng.ts";
+export { rowValues, slab } from "./rows.ts";
 export * from "./samples.ts";
 export * from "./scalar.ts";
 export { evalFloatBody, evalIntBody, isIntScalarOp } from "./scalar-eval.ts";

@@ -1,3 +1,4 @@
+import { addDims } from "../dim.ts";
 import { broadcastStrides } from "../elementwise.ts";
 import { maxAbs } from "../magnitude.ts";
 import { RunError } from "../errors.ts";
@@ -42,7 +43,7 @@ export const attention = defineOp({
   traits: {
     accumulate: {
       dtype: "f32",
-      length: ([, k], { headDim, kvLayout }) => (kvLayout === "token" ? k?.shape[1] : k?.shape[2]) ?? headDim,
+      length: ([, k], { headDim, kvLayout }) => addDims(k?.shape[kvLayout === "token" ? 1 : 2] ?? 0, headDim),
       // A relative error of a weight is the absolute error of its score: D products of q and k.
       magnitude: ({ q, k, v, mask }, { headDim, scale = 1 / Math.sqrt(headDim), maskKind }) => {
         const score = Math.abs(scale) * headDim * maxAbs(q) * maxAbs(k) + (maskKind === "bias" ? maxAbs(mask) : 0);

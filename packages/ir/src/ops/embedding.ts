@@ -1,4 +1,5 @@
-import { isFloat } from "../dtype.ts";
+import type { Builder, Value } from "../builder.ts";
+import { type DType, isFloat } from "../dtype.ts";
 import { AttrError, RunError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, randomTensor, weightDTypes, weightTensor } from "../samples.ts";
@@ -24,6 +25,8 @@ export const embedding = defineOp({
       for (let c = 0; c < width; c++) out.set(i * width + c, values[c] ?? 0);
     }
   },
+  decompose: (b: Builder, { table, ids }: { table: Value; ids: Value }, { dtype }: { dtype: DType }): Value =>
+    b.dequantize(b.gather(table, ids), { dtype }),
   samples: (rng) => [
     ...weightDTypes.map((d) => ({
       inputs: { table: weightTensor(rng, d, [11, 256]), ids: Tensor.from("i32", [2, 3], [0, 10, 5, 5, 1, 9]) },

@@ -7,6 +7,7 @@ import { floatDTypes, randomTensor } from "../samples.ts";
 import { showType } from "../shape.ts";
 import { expectAffine, largestScale, moments } from "./norm-rules.ts";
 import { product } from "./rules.ts";
+import { castTo, widen } from "./widen.ts";
 
 interface Operands<V> {
   readonly x: V;
@@ -55,11 +56,12 @@ export const groupNorm = defineOp({
   decompose: (b: Builder, { x, weight, bias }: Operands<Value>, { groups, eps }: { groups: number; eps: number }): Value => {
     const [batch = 1, channels = 1, ...rest] = x.shape;
     const perGroup = divDims(channels, groups) ?? 1;
-    const grouped = b.reshape(x, { shape: [batch, groups, mulDims(perGroup, productOf(rest))] });
+    const v = widen(b, x);
+    const grouped = b.reshape(v, { shape: [batch, groups, mulDims(perGroup, productOf(rest))] });
     const normed = b.reshape(b.layerNorm(grouped, { eps }), { shape: x.shape });
-    const perChannel = (v: Value): Value => b.reshape(v, { shape: [channels, ...rest.map(() => 1)] });
+    const perChannel = (t: Value): Value => b.reshape(castTo(b, t, v.dtype), { shape: [channels, ...rest.map(() => 1)] });
     const scaled = weight ? b.mul(normed, perChannel(weight)) : normed;
-    return bias ? b.add(scaled, perChannel(bias)) : scaled;
+    return castTo(b, bias ? b.add(scaled, perChannel(bias)) : scaled, x.dtype);
   },
   samples: (rng) =>
     floatDTypes.flatMap((d) =>

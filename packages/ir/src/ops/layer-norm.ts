@@ -4,6 +4,7 @@ import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
 import { expectAffine, largestScale, moments } from "./norm-rules.ts";
 import { lastExtent } from "./rules.ts";
+import { castTo, widen } from "./widen.ts";
 
 interface Operands<V> {
   readonly x: V;
@@ -40,11 +41,12 @@ export const layerNorm = defineOp({
     }
   },
   decompose: (b: Builder, { x, weight, bias }: Operands<Value>, { eps }: { eps: number }): Value => {
-    const centred = b.sub(x, b.reduceMean(x, { axes: [-1], keepDims: true }));
+    const v = widen(b, x);
+    const centred = b.sub(v, b.reduceMean(v, { axes: [-1], keepDims: true }));
     const variance = b.reduceMean(b.square(centred), { axes: [-1], keepDims: true });
     const normed = b.mul(centred, b.rsqrt(b.add(variance, eps)));
-    const scaled = weight ? b.mul(normed, weight) : normed;
-    return bias ? b.add(scaled, bias) : scaled;
+    const scaled = weight ? b.mul(normed, castTo(b, weight, v.dtype)) : normed;
+    return castTo(b, bias ? b.add(scaled, castTo(b, bias, v.dtype)) : scaled, x.dtype);
   },
   samples: (rng) =>
     floatDTypes.flatMap((d) =>

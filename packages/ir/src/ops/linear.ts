@@ -1,9 +1,11 @@
+import type { Builder, Value } from "../builder.ts";
 import { dimEquals } from "../dim.ts";
 import { ShapeError } from "../errors.ts";
 import { defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor, weightDTypes, weightTensor } from "../samples.ts";
 import { showType } from "../shape.ts";
 import { dot, expectRank, expectShape, lastExtent, product } from "./rules.ts";
+import { castTo, widen } from "./widen.ts";
 
 export const linear = defineOp({
   name: "linear",
@@ -27,6 +29,14 @@ export const linear = defineOp({
     const [xv, wv, b] = [x.values(), w.values(), bias?.values()];
     const rows = product(x.shape.slice(0, -1));
     for (let r = 0; r < rows; r++) for (let c = 0; c < n; c++) out.set(r * n + c, dot(xv, r * k, wv, c * k, k) + (b?.[c] ?? 0));
+  },
+  decompose: (b: Builder, { x, w, bias }: { x: Value; w: Value; bias?: Value | undefined }): Value => {
+    const [n = 0, k = 0] = w.shape;
+    const v = widen(b, x);
+    const rows = x.shape.length === 1 ? b.reshape(v, { shape: [1, k] }) : v;
+    const y = b.matmul(rows, b.dequantize(w, { dtype: v.dtype }), { transposeB: true });
+    const shaped = x.shape.length === 1 ? b.reshape(y, { shape: [n] }) : y;
+    return castTo(b, bias ? b.add(shaped, castTo(b, bias, v.dtype)) : shaped, x.dtype);
   },
   samples: (rng) => [
     ...floatDTypes.flatMap((d) =>

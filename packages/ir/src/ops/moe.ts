@@ -11,6 +11,7 @@ import { Tensor } from "../tensor.ts";
 import { indexList } from "./embedding.ts";
 import { dot, expectRank, expectShape } from "./rules.ts";
 import { largest } from "./select.ts";
+import { castTo, widen } from "./widen.ts";
 
 type Scoring = "softmax" | "sigmoid";
 
@@ -114,6 +115,14 @@ export const groupedLinear = defineOp({
       const at = (x.shape.length === 2 ? Math.floor(i / chosen) : i) * k;
       for (const [r, row] of (decoded.get(e) ?? []).entries()) out.set(i * n + r, dot(xv, at, row, 0, k));
     }
+  },
+  decompose: (b: Builder, { x, w, experts }: { x: Value; w: Value; experts: Value }): Value => {
+    const [tokens = 1, chosen = 1] = experts.shape;
+    const [, n = 1, k = 1] = w.shape;
+    const v = widen(b, x);
+    const rows = b.reshape(v, { shape: [tokens, x.shape.length === 2 ? 1 : chosen, 1, k] });
+    const y = b.matmul(rows, b.gather(b.dequantize(w, { dtype: v.dtype }), experts), { transposeB: true });
+    return castTo(b, b.reshape(y, { shape: [tokens, chosen, n] }), x.dtype);
   },
   samples: (rng) => [
     ...floatDTypes.flatMap((d) => [

@@ -1,7 +1,9 @@
+import type { Builder, Value } from "../builder.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
 import { expectAffine, rmsScale } from "./norm-rules.ts";
 import { lastExtent } from "./rules.ts";
+import { castTo, widen } from "./widen.ts";
 
 export const rmsNorm = defineOp({
   name: "rms_norm",
@@ -20,6 +22,12 @@ export const rmsNorm = defineOp({
       const scale = rmsScale(v, row, n, eps);
       for (let i = 0; i < n; i++) out.set(row + i, (v[row + i] ?? 0) * scale * (w?.[i] ?? 1));
     }
+  },
+  decompose: (b: Builder, { x, weight }: { x: Value; weight?: Value | undefined }, { eps }: { eps: number }): Value => {
+    const v = widen(b, x);
+    const scale = b.rsqrt(b.add(b.reduceMean(b.square(v), { axes: [-1], keepDims: true }), eps));
+    const normed = b.mul(v, scale);
+    return castTo(b, weight ? b.mul(normed, castTo(b, weight, v.dtype)) : normed, x.dtype);
   },
   samples: (rng) =>
     floatDTypes.flatMap((d) =>

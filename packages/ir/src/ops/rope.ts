@@ -5,6 +5,7 @@ import { floatDTypes, intDTypes, randomTensor } from "../samples.ts";
 import { sameDType, shapeAgrees, showType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { maxAbs } from "../magnitude.ts";
+import { decomposeRope } from "./rope-decompose.ts";
 import { expectRank, headsOf, product } from "./rules.ts";
 
 export const ropeTable = defineOp({
@@ -102,6 +103,7 @@ export const rope = defineOp({
     }
     for (let i = 0; i < result.length; i++) out.set(i, result[i] ?? 0);
   },
+  decompose: decomposeRope,
   samples: (rng) =>
     floatDTypes.flatMap((d) =>
       (

@@ -6,6 +6,7 @@ import { floatDTypes, randomTensor } from "../samples.ts";
 import { resolveAxis } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { type Floats, lanes } from "./rules.ts";
+import { castTo, widen } from "./widen.ts";
 
 const extent = ([x]: readonly (TensorType | undefined)[], { axis }: { axis: number }) => x?.shape.at(axis) ?? 1;
 
@@ -64,8 +65,9 @@ export const softmax = defineOp({
   },
   reference: ({ x }, { axis }, out) => perLane(x, axis, out, (v, max, sum) => Math.exp(v - max) / sum),
   decompose: (b: Builder, { x }: { x: Value }, { axis }: { axis: number }): Value => {
-    const e = b.exp(b.sub(x, b.reduceMax(x, { axes: [axis], keepDims: true })));
-    return b.div(e, b.reduceSum(e, { axes: [axis], keepDims: true }));
+    const v = widen(b, x);
+    const e = b.exp(b.sub(v, b.reduceMax(v, { axes: [axis], keepDims: true })));
+    return castTo(b, b.div(e, b.reduceSum(e, { axes: [axis], keepDims: true })), x.dtype);
   },
   samples,
 });
@@ -92,8 +94,9 @@ export const logSoftmax = defineOp({
   },
   reference: ({ x }, { axis }, out) => perLane(x, axis, out, (v, max, sum) => v - max - Math.log(sum)),
   decompose: (b: Builder, { x }: { x: Value }, { axis }: { axis: number }): Value => {
-    const shifted = b.sub(x, b.reduceMax(x, { axes: [axis], keepDims: true }));
-    return b.sub(shifted, b.log(b.reduceSum(b.exp(shifted), { axes: [axis], keepDims: true })));
+    const v = widen(b, x);
+    const shifted = b.sub(v, b.reduceMax(v, { axes: [axis], keepDims: true }));
+    return castTo(b, b.sub(shifted, b.log(b.reduceSum(b.exp(shifted), { axes: [axis], keepDims: true }))), x.dtype);
   },
   samples,
 });

@@ -1,0 +1,68 @@
+import {
+  type AnyOpDef,
+  type AttrRecord,
+  checkAttrs,
+  checkInputs,
+  evaluateGraph,
+  findMismatch,
+  type GraphBuilder,
+  graphBuilder,
+  type InputSpec,
+  namedInputs,
+  ops,
+  Rng,
+  runReference,
+  Tensor,
+  type Value,
+} from "@rlxjs/ir";
+import { describe, expect, test } from "vitest";
+
+/** Operands of a sample by slot. */
+const slotsOf = (def: AnyOpDef, inputs: Record<string, Tensor | readonly Tensor[] | undefined>): (Tensor | undefined)[] =>
+  (def.inputs as readonly InputSpec[]).flatMap((s) =>
+    s.mode === "variadic" ? [...(inputs[s.name] as readonly Tensor[])] : [inputs[s.name] as Tensor | undefined],
+  );
+
+function references(def: AnyOpDef, slots: readonly (Tensor | undefined)[], attrs: AttrRecord): Tensor[] {
+  const outs = checkInputs(def, slots, attrs).map((t) => Tensor.zeros(t.dtype, t.shape as number[]));
+  runReference(def, slots, attrs, outs);
+  return outs;
+}
+
+const table = Object.entries(ops) as [string, AnyOpDef][];
+
+describe("every sample runs on the reference, within its inferred type", () => {
+  test.each(table.filter(([, def]) => !def.traits.leaf))("%s", (_, def) => {
+    const samples = def.samples?.(new Rng(1)) ?? [];
+    expect(samples.length).toBeGreaterThan(0);
+    for (const sample of samples) {
+      const attrs = checkAttrs(def, (sample.attrs ?? {}) as AttrRecord);
+      const slots = slotsOf(def, sample.inputs as never);
+      const before = slots.map((t) => t?.bytes.slice());
+      const outs = references(def, slots, attrs);
+      expect(findMismatch(def, slots, attrs, outs, outs)).toBeUndefined();
+      expect(slots.map((t) => t?.bytes)).toEqual(before); // operands are only read
+    }
+  });
+});
+
+describe("a decomposition computes what the reference does, within the bound", () => {
+  test.each(table.filter(([, def]) => def.decompose))("%s", (_, def) => {
+    for (const [i, sample] of (def.samples?.(new Rng(2)) ?? []).entries()) {
+      const attrs = checkAttrs(def, (sample.attrs ?? {}) as AttrRecord);
+      const slots = slotsOf(def, sample.inputs as never);
+      const g = graphBuilder(def.name);
+      const values = slots.map((t, slot) => t && g.input(`x${slot}`, t.dtype, t.shape));
+      const result = def.decompose?.(g, namedInputs<Value>(def, values) as never, attrs as never) as Value | Record<string, Value>;
+      const names = def.outputs as readonly string[];
+      for (const name of names) g.output(name, names.length === 1 ? (result as Value) : ((result as Record<string, Value>)[name] as Value));
+      const outs = evaluateGraph((g as GraphBuilder).build(), {
+        inputs: Object.fromEntries(slots.flatMap((t, slot) => (t ? [[`x${slot}`, t]] : []))),
+      });
+      const expected = references(def, slots, attrs);
+      const got = names.map((n) => outs[n] as Tensor);
+      expect(got.map((t) => [t.dtype, t.shape])).toEqual(expected.map((t) => [t.dtype, t.shape]));
+      expect({ sample: i, mismatch: findMismatch(def, slots, attrs, expected, got) }).toEqual({ sample: i, mismatch: undefined });
+    }
+  });
+});
