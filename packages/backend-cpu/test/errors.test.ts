@@ -171,10 +171,10 @@ test("weights that are missing, of another type, or not the graph's", async () =
 test("an HIR module whose weights are unknown", () => {
   const h = hirBuilder("model");
   const x = h.input("x", "f32", [1, 4]);
-  h.output("y", h.linear(x, { weight: "w" }));
+  h.output("out", h.linear(x, { weight: "w" }));
   using weights = new rt.WeightStore({ w: Tensor.from("f32", [2, 4], [1, 0, 0, 0, 0, 1, 0, 0]) });
   using module = session.compileSync(h.build(), { weights });
-  expect(module.runSync({ inputs: { x: new Float32Array([5, 6, 7, 8]) } })["y"]?.toArray()).toEqual([5, 6]);
+  expect(module.runSync({ inputs: { x: new Float32Array([5, 6, 7, 8]) } }).out?.toArray()).toEqual([5, 6]);
   expect(() => session.compileSync(h.build())).toThrowErrorMatchingInlineSnapshot(
     `[MissingWeightError: hir "model": linear: no weight "w" in the checkpoint]`,
   );

@@ -1,86 +1,86 @@
 import { define, dim, Tensor } from "@rlxjs/ir";
-import { Session, StateError } from "@rlxjs/runtime";
-import { afterAll, expect, test } from "vitest";
+import { KernelError, Session, StateError } from "@rlxjs/runtime";
+import { afterAll, describe, expect, test } from "vitest";
 import "@rlxjs/backend-cpu";
 
-const session = await Session.open({ device: "cpu", kernels: "reference" });
-afterAll(() => session[Symbol.dispose]());
+describe.each(["reference", "native"] as const)("%s kernels", async (kernels) => {
+  const session = await Session.open({ device: "cpu", kernels });
+  afterAll(() => session[Symbol.dispose]());
 
-test("a state outlives the run, and can be read, written and reset", () => {
-  const graph = define("counter", (g) => {
-    const n = g.state("n", "f32", [2]);
-    return { n: g.stateWrite(n, g.add(n, g.input("delta", "f32", [2]))) };
+  test("a state outlives the run, and can be read, written and reset", () => {
+    const graph = define("counter", (g) => {
+      const n = g.state("n", "f32", [2]);
+      return { n: g.stateWrite(n, g.add(n, g.input("delta", "f32", [2]))) };
+    });
+    using compiled = session.compileSync(graph);
+    using state = session.createState(compiled);
+    const delta = new Float32Array([1, 2]);
+    for (let i = 0; i < 5; i++) compiled.runSync({ inputs: { delta }, state });
+    expect(state.read("n").toArray()).toEqual([5, 10]);
+    expect(compiled.runSync({ inputs: { delta } }).n.toArray(), "without a set, the graph has its own").toEqual([1, 2]);
+    state.write("n", Tensor.from("f32", [2], [7, 7]));
+    expect(compiled.runSync({ inputs: { delta }, state }).n.toArray()).toEqual([8, 9]);
+    using copy = session.createState(compiled);
+    copy.copyFrom(state);
+    state.reset();
+    expect([state.read("n").toArray(), copy.read("n").toArray()]).toEqual([
+      [0, 0],
+      [8, 9],
+    ]);
   });
-  using compiled = session.compileSync(graph);
-  using state = session.createState(compiled);
-  const delta = new Float32Array([1, 2]);
-  for (let i = 0; i < 5; i++) compiled.runSync({ inputs: { delta }, state });
-  expect(state.read("n").toArray()).toEqual([5, 10]);
-  expect(compiled.runSync({ inputs: { delta } }).n.toArray(), "without a set, the graph has its own").toEqual([1, 2]);
-  state.write("n", Tensor.from("f32", [2], [7, 7]));
-  expect(compiled.runSync({ inputs: { delta }, state }).n.toArray()).toEqual([8, 9]);
-  using copy = session.createState(compiled);
-  copy.copyFrom(state);
-  state.reset();
-  expect([state.read("n").toArray(), copy.read("n").toArray()]).toEqual([
-    [0, 0],
-    [8, 9],
-  ]);
-});
 
-test("graphs that declare a state alike share it; others are refused", () => {
-  const writer = define("writer", (g) => ({ s: g.stateWrite(g.state("s", "f32", [2]), g.input("x", "f32", [2])) }));
-  const reader = define("reader", (g) => ({ y: g.mul(g.state("s", "f32", [2]), 10) }));
-  const other = define("other", (g) => ({ y: g.mul(g.state("s", "f16", [2]), 10) }));
-  using write = session.compileSync(writer);
-  using read = session.compileSync(reader);
-  using wrong = session.compileSync(other);
-  using state = session.createState(write, read);
-  write.runSync({ inputs: { x: new Float32Array([1, 2]) }, state });
-  expect(read.runSync({ state }).y.toArray()).toEqual([10, 20]);
-  expect(() => wrong.runSync({ state })).toThrow(StateError);
-  expect(() => wrong.runSync({ state })).toThrowErrorMatchingInlineSnapshot(
-    `[StateError: graph "other": state "s": expected f16[2], got f32[2]]`,
-  );
-  expect(() => session.createState(write, wrong)).toThrowErrorMatchingInlineSnapshot(
-    `[StateError: graph "other": state "s": expected f32[2] as in the other graphs, got f16[2]]`,
-  );
-  expect(() => state.read("t")).toThrowErrorMatchingInlineSnapshot(`[StateError: state "t": expected one of s]`);
-  expect(() => state.write("s", Tensor.from("f32", [3], [1, 2, 3]))).toThrowErrorMatchingInlineSnapshot(
-    `[StateError: state "s": expected f32[2], got f32[3]]`,
-  );
-});
-
-test("rows of a state beyond the extent are not touched", () => {
-  const n = dim("n", { min: 1, max: 15 });
-  const graph = define("tail", (g) => ({ y: g.stateWrite(g.state("y", "f32", [n]), g.relu(g.input("x", "f32", [n]))) }));
-  using compiled = session.compileSync(graph);
-  using state = session.createState(compiled);
-  compiled.runSync({ inputs: { x: new Float32Array(15).fill(1) }, state });
-  compiled.setActiveExtent({ actual: 5, upper: 15 });
-  const { y } = compiled.runSync({ inputs: { x: new Float32Array(5).fill(-1) }, state });
-  expect(y.toArray()).toEqual([0, 0, 0, 0, 0]);
-  expect(state.read("y").toArray()).toEqual([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
-  compiled.setActiveExtent(undefined);
-  compiled.runSync({ inputs: { x: new Float32Array(15).fill(-1) }, state });
-  expect(state.read("y").toArray()).toEqual(new Array(15).fill(0));
-  expect(state.read("y", [2]).shape).toEqual([2]);
-});
-
-test("a cache is written in place at a position, and its other rows stay", () => {
-  const graph = define("cache", (g) => {
-    const cache = g.state("k", "f16", [1, 4, 2]);
-    const next = g.kvWrite(cache, g.input("x", "f32", [1, 1, 2]), g.input("pos", "i32", []), { headDim: 2 });
-    return { sum: g.reduceSum(g.cast(next, { dtype: "f32" }), { axes: [1] }) };
+  test("graphs that declare a state alike share it; others are refused", () => {
+    const writer = define("writer", (g) => ({ s: g.stateWrite(g.state("s", "f32", [2]), g.input("x", "f32", [2])) }));
+    const reader = define("reader", (g) => ({ y: g.mul(g.state("s", "f32", [2]), 10) }));
+    const other = define("other", (g) => ({ y: g.mul(g.state("s", "f16", [2]), 10) }));
+    using write = session.compileSync(writer);
+    using read = session.compileSync(reader);
+    using wrong = session.compileSync(other);
+    using state = session.createState(write, read);
+    write.runSync({ inputs: { x: new Float32Array([1, 2]) }, state });
+    expect(read.runSync({ state }).y.toArray()).toEqual([10, 20]);
+    expect(() => wrong.runSync({ state })).toThrow(StateError);
+    expect(() => wrong.runSync({ state })).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: graph "other": state "s": expected f16[2], got f32[2]]`,
+    );
+    expect(() => session.createState(write, wrong)).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: graph "other": state "s": expected f32[2] as in the other graphs, got f16[2]]`,
+    );
+    expect(() => state.read("t")).toThrowErrorMatchingInlineSnapshot(`[StateError: state "t": expected one of s]`);
+    expect(() => state.write("s", Tensor.from("f32", [3], [1, 2, 3]))).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: state "s": expected f32[2], got f32[3]]`,
+    );
   });
-  using compiled = session.compileSync(graph);
-  using state = session.createState(compiled);
-  for (const pos of [0, 2]) compiled.runSync({ inputs: { x: new Float32Array([pos + 1, 0.5]), pos }, state });
-  expect(state.read("k").toArray()).toEqual([1, 0.5, 0, 0, 3, 0.5, 0, 0]);
-  const before = state.read("k");
-  expect(() => compiled.runSync({ inputs: { x: new Float32Array(2), pos: 4 }, state })).toThrowErrorMatchingInlineSnapshot(
-    `[KernelError: graph "cache": step 0 kv_write (reference): [kv_write] pos of sequence 0: expected 0 to 3 for 1 rows in 4 slots, got 4]`,
-  );
-  expect(state.read("k")).toEqual(before);
-  expect(compiled.stats()).toMatchObject({ stateCopies: 0 });
+
+  test("rows of a state beyond the extent are not touched", () => {
+    const n = dim("n", { min: 1, max: 15 });
+    const graph = define("tail", (g) => ({ y: g.stateWrite(g.state("y", "f32", [n]), g.relu(g.input("x", "f32", [n]))) }));
+    using compiled = session.compileSync(graph);
+    using state = session.createState(compiled);
+    compiled.runSync({ inputs: { x: new Float32Array(15).fill(1) }, state });
+    compiled.setActiveExtent({ actual: 5, upper: 15 });
+    const { y } = compiled.runSync({ inputs: { x: new Float32Array(5).fill(-1) }, state });
+    expect(y.toArray()).toEqual([0, 0, 0, 0, 0]);
+    expect(state.read("y").toArray()).toEqual([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    compiled.setActiveExtent(undefined);
+    compiled.runSync({ inputs: { x: new Float32Array(15).fill(-1) }, state });
+    expect(state.read("y").toArray()).toEqual(new Array(15).fill(0));
+    expect(state.read("y", [2]).shape).toEqual([2]);
+  });
+
+  test("a cache is written in place at a position, and its other rows stay", () => {
+    const graph = define("cache", (g) => {
+      const cache = g.state("k", "f16", [1, 4, 2]);
+      const next = g.kvWrite(cache, g.input("x", "f32", [1, 1, 2]), g.input("pos", "i32", []), { headDim: 2 });
+      return { sum: g.reduceSum(g.cast(next, { dtype: "f32" }), { axes: [1] }) };
+    });
+    using compiled = session.compileSync(graph);
+    using state = session.createState(compiled);
+    for (const pos of [0, 2]) compiled.runSync({ inputs: { x: new Float32Array([pos + 1, 0.5]), pos }, state });
+    expect(state.read("k").toArray()).toEqual([1, 0.5, 0, 0, 3, 0.5, 0, 0]);
+    const before = state.read("k");
+    expect(() => compiled.runSync({ inputs: { x: new Float32Array(2), pos: 4 }, state })).toThrow(KernelError);
+    expect(state.read("k")).toEqual(before);
+    expect(compiled.stats()).toMatchObject({ stateCopies: 0 });
+  });
 });
