@@ -30,6 +30,11 @@ export class OpenDevice {
     this.#release();
   }
 
+  /** The session was collected without being disposed: what it made stays usable. */
+  abandon(): void {
+    if (!this.#closed) this.#release();
+  }
+
   #release(): void {
     if (--this.#users === 0) this.#backend[Symbol.dispose]();
   }

@@ -34,7 +34,7 @@ export class Session implements Disposable {
   private constructor(device: OpenDevice) {
     this.#device = device;
     this.info = device.backend.info;
-    trackLeak(this, `the session of device "${this.info.device}"`, () => device.close());
+    trackLeak(this, `the session of device "${this.info.device}"`, () => device.abandon());
   }
 
   /** Open a device that a backend has registered. DeviceUnavailableError says what there is. */
