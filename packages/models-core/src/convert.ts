@@ -53,6 +53,8 @@ export async function convertToGguf(directory: Directory, sink: ByteSink, option
   metadata.set("general.file_type", { type: "u32", value: fileTypes[options.type] });
   if (isBlock(options.type)) metadata.set("general.quantization_version", { type: "u32", value: 2 });
   await addTokenizer(metadata, directory, config, notes);
+  if (config.architecture === "llama" && config.slidingWindow !== undefined)
+    notes.push("llama.cpp does not know the sliding window of this model; it differs on texts that are longer");
   if (config.moe && !config.moe.normalize) notes.push("llama.cpp normalises the experts' weights, which this model does not");
 
   using checkpoint = await openSafetensorsDirectory(directory);
