@@ -124,7 +124,7 @@ export class Tensor {
   setInt(i: number, v: bigint): void {
     const { data, dtype } = this;
     if (data instanceof BigInt64Array) data[i] = BigInt.asIntN(64, v);
-    else if (isFloat(dtype)) this.set(i, Number(v));
+    else if (isFloat(dtype)) this.set(i, toOdd(v));
     else if (dtype === "bool") data[i] = v !== 0n ? 1 : 0;
     else data[i] = Number(BigInt.asIntN(32, v)); // the typed array wraps to its width
   }
@@ -138,8 +138,12 @@ export class Tensor {
     if (data instanceof Float32Array || data instanceof Float64Array) return data;
     const cached = frozen.get(this);
     if (cached) return cached;
-    const out = isBlock(dtype) ? dequantize(dtype, this.bytes) : new Float64Array(this.size);
-    if (!isBlock(dtype)) for (let i = 0; i < out.length; i++) out[i] = this.get(i);
+    const out =
+      data instanceof Uint16Array
+        ? decodeHalf(dtype, data)
+        : isBlock(dtype)
+          ? dequantize(dtype, this.bytes)
+          : Float64Array.from(data, Number);
     if (frozen.has(this)) frozen.set(this, out);
     return out;
   }
@@ -154,6 +158,27 @@ export class Tensor {
   toArray(): number[] {
     return Array.from(this.values());
   }
+}
+
+/** f16 or bf16 bits as floats, by table: caches and activations are decoded at every step. */
+function decodeHalf(dtype: DType, data: Uint16Array): Float32Array {
+  const table = halves[dtype === "f16" ? "f16" : "bf16"];
+  if (Number.isNaN(table[0])) for (let i = 0; i < table.length; i++) table[i] = dtype === "f16" ? f16ToNumber(i) : bf16ToNumber(i);
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < data.length; i++) out[i] = table[data[i] ?? 0] ?? 0;
+  return out;
+}
+/** Filled at first use. */
+const halves = { f16: new Float32Array(65536).fill(Number.NaN, 0, 1), bf16: new Float32Array(65536).fill(Number.NaN, 0, 1) };
+
+/** A double that rounds like the integer: above 2^53 the last bit stands for all that are cut off (round to odd). */
+function toOdd(v: bigint): number {
+  const magnitude = v < 0n ? -v : v;
+  const cut = BigInt(Math.max(0, magnitude.toString(2).length - 53));
+  if (cut === 0n) return Number(v);
+  const kept = magnitude >> cut;
+  const odd = kept << cut === magnitude ? kept : kept | 1n;
+  return Number(odd << cut) * (v < 0n ? -1 : 1);
 }
 
 const frozen = new WeakMap<Tensor, Float32Array | Float64Array | undefined>();

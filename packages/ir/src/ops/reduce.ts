@@ -1,29 +1,29 @@
 import type { Builder, Value } from "../builder.ts";
 import { type Dim, dimMin, productOf } from "../dim.ts";
-import { type DType, isInt } from "../dtype.ts";
+import { type DType, isFloat, isInt } from "../dtype.ts";
 import { AttrError } from "../errors.ts";
 import { type Accumulate, attr, defineOp, input, type TensorType } from "../op.ts";
 import type { Rng } from "../rng.ts";
 import { floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
 import { resolveAxis, showType, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { product } from "./rules.ts";
+import { castTo, widen } from "./widen.ts";
 
 interface Fold {
   readonly float: (acc: number, v: number) => number;
   readonly int: (acc: bigint, v: bigint) => bigint;
-  /** Value of an empty reduction; absent: an empty one is an error. */
-  readonly empty?: number;
+  /** Value of an empty reduction; integers have no infinity, so that an empty one is an error there. */
+  readonly empty: number;
 }
 
 const attrs = { axes: attr.ints.required, keepDims: attr.bool.default(false) };
 type ReduceAttrs = { readonly axes: readonly number[]; readonly keepDims: boolean };
 
-function inferReduce(op: string, x: TensorType, { axes, keepDims }: ReduceAttrs, mayBeEmpty: boolean): TensorType {
+function inferReduce(op: string, x: TensorType, { axes, keepDims }: ReduceAttrs, empty: number): TensorType {
   const reduced = new Set(axes.map((a) => resolveAxis(op, a, x.shape.length)));
   if (reduced.size !== axes.length) throw new AttrError(op, `axes: expected each axis once, got [${axes}]`);
   for (const a of reduced)
-    if (!mayBeEmpty && dimMin(x.shape[a] ?? 1) < 1)
+    if (isInt(x.dtype) && !Number.isFinite(empty) && dimMin(x.shape[a] ?? 1) < 1)
       throw new AttrError(op, `axes: expected axes of at least one element, got [${axes}] of ${showType(x)}`);
   return { dtype: x.dtype, shape: x.shape.flatMap((d, i) => (!reduced.has(i) ? [d] : keepDims ? [1] : [])) };
 }
@@ -49,19 +49,17 @@ function fold(
   finish = (v: number, _n: number): number => v,
 ): void {
   const { bases, inner } = offsets(x.shape, axes);
-  const rest = empty === undefined ? inner.slice(1) : inner;
-  const start = empty === undefined ? (inner[0] ?? 0) : -1;
   if (isInt(x.dtype))
     for (const [o, base] of bases.entries()) {
-      let acc = start < 0 ? BigInt(empty ?? 0) : x.getInt(base + start);
-      for (const at of rest) acc = int(acc, x.getInt(base + at));
+      let acc = Number.isFinite(empty) ? BigInt(empty) : x.getInt(base + (inner[0] ?? 0));
+      for (const at of inner) acc = int(acc, x.getInt(base + at));
       out.setInt(o, acc);
     }
   else {
     const v = x.values();
     for (const [o, base] of bases.entries()) {
-      let acc = start < 0 ? (empty ?? 0) : (v[base + start] ?? 0);
-      for (const at of rest) acc = float(acc, v[base + at] ?? 0);
+      let acc = empty;
+      for (const at of inner) acc = float(acc, v[base + at] ?? 0);
       out.set(o, finish(acc, inner.length));
     }
   }
@@ -69,11 +67,11 @@ function fold(
 
 const length = ([x]: readonly (TensorType | undefined)[], { axes }: ReduceAttrs): Dim => productOf(axes.map((a) => x?.shape.at(a) ?? 1));
 
-const reduceSamples = (rng: Rng, dtypes: readonly DType[], mayBeEmpty: boolean) =>
+const reduceSamples = (rng: Rng, dtypes: readonly DType[], empty: number) =>
   dtypes.flatMap((d) => [
     { inputs: { x: randomTensor(rng, d, [1]) }, attrs: { axes: [0] } },
     { inputs: { x: randomTensor(rng, d, [0, 3]) }, attrs: { axes: [1] } },
-    ...(mayBeEmpty ? [{ inputs: { x: randomTensor(rng, d, [2, 0]) }, attrs: { axes: [1] } }] : []),
+    ...(isFloat(d) || Number.isFinite(empty) ? [{ inputs: { x: randomTensor(rng, d, [2, 0]) }, attrs: { axes: [1] } }] : []),
     { inputs: { x: randomTensor(rng, d, [3, 7]) }, attrs: { axes: [] } },
     { inputs: { x: randomTensor(rng, d, [3, 7]) }, attrs: { axes: [0, 1], keepDims: true } },
     { inputs: { x: randomTensor(rng, d, [2, 5, 3]) }, attrs: { axes: [1] } },
@@ -89,9 +87,9 @@ const reduce = <const N extends string>(name: N, doc: string, how: Fold, magnitu
     inputs: [input("x", "numeric")],
     attrs,
     traits: magnitude ? { accumulate: { dtype: "f32", length, magnitude } } : {},
-    infer: ({ x }, a) => inferReduce(name, x, a, how.empty !== undefined),
+    infer: ({ x }, a) => inferReduce(name, x, a, how.empty),
     reference: ({ x }, { axes }, out) => fold(x, axes, out, how),
-    samples: (rng) => reduceSamples(rng, numericDTypes, how.empty !== undefined),
+    samples: (rng) => reduceSamples(rng, numericDTypes, how.empty),
   });
 
 export const reduceSum = reduce(
@@ -106,26 +104,32 @@ export const reduceProd = reduce(
   { float: (a, v) => a * v, int: (a, v) => BigInt.asIntN(64, a * v), empty: 1 },
   "relative",
 );
-export const reduceMax = reduce("reduce_max", "Maximum over `axes`; NaN if one is NaN.", {
+export const reduceMax = reduce("reduce_max", "Maximum over `axes`; NaN if one is NaN, -infinity for none.", {
   float: Math.max,
+  empty: Number.NEGATIVE_INFINITY,
   int: (a, v) => (v > a ? v : a),
 });
-export const reduceMin = reduce("reduce_min", "Minimum over `axes`; NaN if one is NaN.", {
+export const reduceMin = reduce("reduce_min", "Minimum over `axes`; NaN if one is NaN, infinity for none.", {
   float: Math.min,
+  empty: Number.POSITIVE_INFINITY,
   int: (a, v) => (v < a ? v : a),
 });
 
 export const reduceMean = defineOp({
   name: "reduce_mean",
-  doc: "Mean over `axes`, of floats.",
+  doc: "Mean over `axes`, of floats; NaN for none.",
   inputs: [input("x", "float")],
   attrs,
   traits: { accumulate: { dtype: "f32", length, magnitude: "absolute" } },
-  infer: ({ x }, a) => inferReduce("reduce_mean", x, a, false),
+  infer: ({ x }, a) => inferReduce("reduce_mean", x, a, 0),
   reference: ({ x }, { axes }, out) => fold(x, axes, out, { float: (a, v) => a + v, int: (a) => a, empty: 0 }, (sum, n) => sum / n),
   decompose: (b: Builder, { x }: { x: Value }, { axes, keepDims }: ReduceAttrs): Value => {
-    const n = product(axes.map((a) => Number(x.shape.at(a))));
-    return b.div(b.reduceSum(x, { axes, keepDims }), n);
+    const v = widen(b, x);
+    const n = productOf(axes.map((a) => x.shape.at(a) ?? 1));
+    // A symbolic extent is counted when it is known.
+    const one = b.constant(1, v.dtype);
+    const count = typeof n === "number" ? b.constant(n, v.dtype) : b.reduceSum(b.expand(one, { shape: [n] }), { axes: [0] });
+    return castTo(b, b.div(b.reduceSum(v, { axes, keepDims }), count), x.dtype);
   },
-  samples: (rng) => reduceSamples(rng, floatDTypes, false),
+  samples: (rng) => reduceSamples(rng, floatDTypes, 0),
 });

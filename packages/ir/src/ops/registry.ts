@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { RlxError } from "../errors.ts";
 import type { AnyOpDef } from "../op.ts";
 
 // Apart from the table, so that ops whose attributes name another op (with_epilogue) can look it up without importing the table.
@@ -11,6 +11,6 @@ export function register(defs: Iterable<AnyOpDef>): void {
 /** The record of an op by its name in graphs (`rms_norm`). */
 export function opByName(name: string): AnyOpDef {
   const def = byName.get(name);
-  if (!def) throw new GraphError(name, `unknown op "${name}"`);
+  if (!def) throw new RlxError("ERR_OP", `unknown op "${name}"`);
   return def;
 }
