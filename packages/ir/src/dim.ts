@@ -74,11 +74,17 @@ function canonical(terms: Iterable<Term>, a: Dim, b: Dim): Dim {
   return new SymDim(kept, symbols);
 }
 
+/** An extent that arithmetic on two numbers gives: exact, or an error. */
+function exact(n: number, a: Dim, b: Dim): number {
+  if (!Number.isSafeInteger(n)) throw new RlxError("ERR_DIM", `dim arithmetic overflows: ${a} and ${b}`);
+  return n === 0 ? 0 : n; // never -0
+}
+
 export const addDims = (a: Dim, b: Dim): Dim =>
-  typeof a === "number" && typeof b === "number" ? a + b : canonical([...termsOf(a), ...termsOf(b)], a, b);
+  typeof a === "number" && typeof b === "number" ? exact(a + b, a, b) : canonical([...termsOf(a), ...termsOf(b)], a, b);
 
 export function mulDims(a: Dim, b: Dim): Dim {
-  if (typeof a === "number" && typeof b === "number") return a * b;
+  if (typeof a === "number" && typeof b === "number") return exact(a * b, a, b);
   const out: Term[] = [];
   for (const x of termsOf(a)) for (const y of termsOf(b)) out.push({ coef: x.coef * y.coef, symbols: [...x.symbols, ...y.symbols].sort() });
   return canonical(out, a, b);

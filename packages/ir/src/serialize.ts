@@ -34,7 +34,7 @@ export function serializeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
     nodes: graph.nodes.map((n) => ({
       op: n.op,
       inputs: n.inputs,
-      types: n.outputs.map((v) => typeToJson(valueOf(graph, v))),
+      types: n.outputs.map((v) => typeToJson(outputOf(graph, v))),
       attrs: attrToJson(n.attrs),
       ...(n.label === undefined ? {} : { label: n.label }),
       ...(n.origin === undefined ? {} : { origin: n.origin }),
@@ -56,7 +56,7 @@ export function serializeGraph(graph: Graph): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-function valueOf(graph: Graph, id: number): ValueInfo {
+function outputOf(graph: Graph, id: number): ValueInfo {
   const value = graph.values[id];
   if (!value) throw new SerializeError(`graph "${graph.name}" has no value %${id}`);
   return value;

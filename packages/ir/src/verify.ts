@@ -36,26 +36,26 @@ class Verifier {
     try {
       this.#node(node, i);
     } catch (error) {
-      if (error instanceof GraphError) throw error;
       // A type rule may trip over attributes that only hostile input has; the caller sees one kind of error.
-      throw this.#fail(node, error instanceof RlxError ? error.message : `its type cannot be inferred: ${String(error)}`);
+      const message = error instanceof RlxError ? error.message : `its type cannot be inferred: ${String(error)}`;
+      throw new GraphError(this.#graph.name, `${showNode(node)}: ${message}`);
     }
   }
 
   #node(node: Node, i: number): void {
-    if (node.id !== i) throw this.#fail(node, `expected id ${i}: ids are dense and in order`);
+    if (node.id !== i) throw problem(`expected id ${i}: ids are dense and in order`);
     const def = opByName(node.op);
     this.#attrs(node, def);
     for (const id of node.inputs)
       if (id !== NONE && !(Number.isInteger(id) && id >= 0 && id < this.#nextValue))
-        throw this.#fail(node, `input %${id}: expected a value made by an earlier node (below %${this.#nextValue})`);
+        throw problem(`input %${id}: expected a value made by an earlier node (below %${this.#nextValue})`);
     this.#state(node, def);
     const types = checkInputs(
       def,
       node.inputs.map((id) => (id === NONE ? undefined : this.#graph.values[id])),
       node.attrs,
     );
-    if (node.outputs.length !== types.length) throw this.#fail(node, `expected ${types.length} outputs, got ${node.outputs.length}`);
+    if (node.outputs.length !== types.length) throw problem(`expected ${types.length} outputs, got ${node.outputs.length}`);
     for (const [index, type] of types.entries()) this.#output(node, index, type);
     if (def.traits.writes !== undefined || def.traits.leaf === "state") this.#versions.set(node.outputs[0] ?? NONE, undefined);
     if (def.traits.leaf) this.#leaf(node, def);
@@ -64,66 +64,65 @@ class Verifier {
   #attrs(node: Node, def: AnyOpDef): void {
     const checked = checkAttrs(def, node.attrs);
     if (canonicalJson(attrToJson(checked)) !== canonicalJson(attrToJson(node.attrs)))
-      throw this.#fail(node, `expected all attributes with their defaults filled in, got ${canonicalJson(attrToJson(node.attrs))}`);
+      throw problem(`expected all attributes with their defaults filled in, got ${canonicalJson(attrToJson(node.attrs))}`);
     for (const [key, spec] of Object.entries(def.attrs as Readonly<Record<string, AttrSpec>>))
-      if (node.attrs[key] !== undefined && spec.kind === "body") this.#body(node, key, node.attrs[key]);
-    this.#symbols(node, node.attrs);
+      if (node.attrs[key] !== undefined && spec.kind === "body") this.#body(key, node.attrs[key]);
+    this.#symbols(node.attrs);
   }
 
-  #body(node: Node, key: string, value: AttrValue): void {
-    const problem = bodyProblem(value);
-    if (problem !== undefined) throw this.#fail(node, `attribute "${key}": ${problem}`);
+  #body(key: string, value: AttrValue): void {
+    const wrong = bodyProblem(value);
+    if (wrong !== undefined) throw problem(`attribute "${key}": ${wrong}`);
   }
 
   #output(node: Node, index: number, type: TensorType): void {
     const id = this.#nextValue++;
     if (node.outputs[index] !== id)
-      throw this.#fail(node, `output ${index}: expected %${id}, got %${node.outputs[index]}: values are numbered in order`);
+      throw problem(`output ${index}: expected %${id}, got %${node.outputs[index]}: values are numbered in order`);
     const value = this.#graph.values[id];
     if (!value || value.node !== node.id || value.index !== index)
-      throw this.#fail(node, `output %${id}: the value table says ${value ? `output ${value.index} of node ${value.node}` : "nothing"}`);
+      throw problem(`output %${id}: the value table says ${value ? `output ${value.index} of node ${value.node}` : "nothing"}`);
     if (value.dtype !== type.dtype || !shapeEquals(value.shape, type.shape))
-      throw this.#fail(node, `output %${id}: recorded type ${showType(value)}, inferred ${showType(type)}`);
+      throw problem(`output %${id}: recorded type ${showType(value)}, inferred ${showType(type)}`);
     for (const d of type.shape)
       if (typeof d === "number" ? !Number.isSafeInteger(d) || d < 0 : !Number.isSafeInteger(dimMax(d)) || dimMax(d) < 0)
-        throw this.#fail(node, `output %${id}: ${showType(type)} has an extent that is negative or too large`);
-    this.#symbols(node, value.shape);
+        throw problem(`output %${id}: ${showType(type)} has an extent that is negative or too large`);
+    this.#symbols(value.shape);
   }
 
   #leaf(node: Node, def: AnyOpDef): void {
     if (def.traits.leaf === "constant") {
       const index = Number(node.attrs.index);
       const tensor = this.#graph.constants[index];
-      if (!tensor) throw this.#fail(node, `constant ${index}: the graph has ${this.#graph.constants.length} constants`);
+      if (!tensor) throw problem(`constant ${index}: the graph has ${this.#graph.constants.length} constants`);
       const type = this.#graph.values[node.outputs[0] ?? NONE];
       if (type && (tensor.dtype !== type.dtype || !shapeEquals(tensor.shape, type.shape)))
-        throw this.#fail(node, `constant ${index}: expected ${showType(type)}, the data is ${showType(tensor)}`);
+        throw problem(`constant ${index}: expected ${showType(type)}, the data is ${showType(tensor)}`);
       return;
     }
     const key = `${node.op} "${String(node.attrs.name)}"`;
-    if (this.#leaves.has(key)) throw this.#fail(node, `${key} is defined twice`);
+    if (this.#leaves.has(key)) throw problem(`${key} is defined twice`);
     this.#leaves.add(key);
   }
 
   #state(node: Node, def: AnyOpDef): void {
     for (const id of node.inputs) {
       const writer = this.#versions.get(id);
-      if (writer !== undefined) throw this.#fail(node, `uses state version %${id} after node ${writer} has written it`);
+      if (writer !== undefined) throw problem(`uses state version %${id} after node ${writer} has written it`);
     }
     if (def.traits.writes === undefined) return;
     const slot = (def.inputs as readonly InputSpec[]).findIndex((s) => s.name === def.traits.writes);
     const target = node.inputs[slot] ?? NONE;
-    if (!this.#versions.has(target)) throw this.#fail(node, `writes "${def.traits.writes}": expected a state version, got %${target}`);
+    if (!this.#versions.has(target)) throw problem(`writes "${def.traits.writes}": expected a state version, got %${target}`);
     this.#versions.set(target, node.id);
   }
 
-  #symbols(node: Node, where: unknown): void {
+  #symbols(where: unknown): void {
     for (const dim of dimsIn(where))
       for (const [name, bounds] of dim.symbols) {
         const known = this.#graph.symbols.get(name);
         if (known?.min !== bounds.min || known.max !== bounds.max)
-          throw this.#fail(
-            node,
+          throw problem(
             `dim "${name}" has bounds [${bounds.min}, ${bounds.max}], the graph's symbol table says ${known ? `[${known.min}, ${known.max}]` : "nothing"}`,
           );
       }
@@ -144,8 +143,7 @@ class Verifier {
     const writes = [...this.#versions.values()].some((writer) => writer !== undefined);
     if (outputs.length === 0 && !writes) throw new GraphError(name, "has no outputs and writes no state");
   }
-
-  #fail(node: Node, message: string): GraphError {
-    return new GraphError(this.#graph.name, `${showNode(node)}: ${message}`);
-  }
 }
+
+/** What is wrong with a node; `Verifier.node` says which one. */
+const problem = (message: string): RlxError => new RlxError("ERR_GRAPH", message);
