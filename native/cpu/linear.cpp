@@ -1,7 +1,7 @@
 // The kernels `linear` and `grouped_linear`.
 //   linear          in: x [.., k], w [n, k], bias [n] or absent     out: [.., n]
 //   grouped_linear  in: x [T, k] or [T, K, k], w [E, n, k], experts int [T, K]   out: [T, K, n]
-//   params: how many of the inputs are the op's own (the rest are the epilogue's), 0: no epilogue. blob: the epilogue's bytecode.
+//   params: how many of the inputs are the op's own. blob: bytecode of the epilogue, whose operands the other inputs are; empty: none.
 //   scratch: what scratchBytes in packages/backend-cpu/src/kernels/linear.ts computes
 #include "linear.h"
 #include "families.h"
@@ -47,10 +47,10 @@ const char* linear(const rlx_args* args) {
   const size_t n = last(args->out[0]);
   if (elements(args->out[0]) == 0) return nullptr;
   const size_t m = elements(args->out[0]) / n;
-  const size_t own = args->blob_bytes ? static_cast<size_t>(args->params[0]) : args->n_in;
+  const size_t own = static_cast<size_t>(args->params[0]);
   const rlx_tensor* bias = own > 2 && args->in[2].data ? &args->in[2] : nullptr;
   Sink sink;
-  if (const char* error = sink.bind(args, x.dtype, bias, n, args->in + own, args->n_in - own)) return error;
+  if (const char* error = sink.bind(args, x.dtype, bias, n, own)) return error;
   const Job job{0, m, nullptr, nullptr};
   return run_jobs(args, Jobs{&job, 1, m}, m, n, k, sink, args->scratch, args->scratch_bytes);
 }
@@ -104,7 +104,8 @@ const char* grouped_linear(const rlx_args* args) {
     from = to;
   }
   Sink sink;
-  if (const char* error = sink.bind(args, x.dtype, nullptr, n, nullptr, 0)) return error;
+  const size_t own = static_cast<size_t>(args->params[0]);
+  if (const char* error = sink.bind(args, x.dtype, nullptr, n, own)) return error;
   return run_jobs(args, jobs, elements(x) / k, n, k, sink, args->scratch + used, args->scratch_bytes - used);
 }
 
@@ -113,46 +114,6 @@ const rlx_kernel_entry kKernels[] = {{"linear", linear}, {"grouped_linear", grou
 }  // namespace
 
 rlx_kernel_list linear_kernels() { return {kKernels, sizeof kKernels / sizeof *kKernels}; }
-
-const char* Sink::bind(const rlx_args* args, int32_t inner, const rlx_tensor* bias, size_t n, const rlx_tensor* extras, size_t n_extras) {
-  y_ = args->out;
-  bias_ = bias;
-  n_ = n;
-  inner_ = inner;
-  fused_ = args->blob_bytes != 0;
-  if (!fused_) return nullptr;
-  if (n_extras + 1 > RLX_BASE::VM_MAX_OPERANDS) return "linear: the epilogue has too many operands";
-  rlx_tensor operands[RLX_BASE::VM_MAX_OPERANDS];
-  operands[0] = *y_;
-  operands[0].dtype = inner;
-  for (size_t i = 0; i < n_extras; i++) operands[i + 1] = extras[i];
-  return vm_.bind(args->blob, args->blob_bytes, operands, n_extras + 1, *y_);
-}
-
-void Sink::finish(size_t row, size_t col, float* values, size_t count) const {
-  if (bias_)
-    for (size_t i = 0; i < count; i += kLanes) {
-      const size_t left = count - i < kLanes ? count - i : kLanes;
-      float b[kLanes] = {};
-      to_f32(bias_->dtype, bias_->data + (col + i) * float_bytes(bias_->dtype), left, b);
-      store_n(values + i, load_n(values + i, left) + load(b), left);
-    }
-  const size_t at = row * n_ + col;
-  if (!fused_) {
-    from_f32(y_->dtype, values, count, y_->data + at * float_bytes(y_->dtype));
-    return;
-  }
-  if (inner_ != RLX_F32) {
-    // The body sees the result as the inner op would have stored it.
-    alignas(float) uint16_t rounded[2 * kLanes];
-    for (size_t i = 0; i < count; i += kLanes) {
-      const size_t left = count - i < kLanes ? count - i : kLanes;
-      from_f32(inner_, values + i, left, rounded);
-      to_f32(inner_, rounded, left, values + i);
-    }
-  }
-  vm_.apply(at, count, values);
-}
 
 }  // namespace RLX_ISA
 }  // namespace rlx

@@ -3,7 +3,7 @@
 #pragma once
 #include "dot_tile.h"
 #include "kernel.h"
-#include "vm.h"
+#include "sink.h"
 
 namespace rlx {
 namespace RLX_ISA {
@@ -21,23 +21,6 @@ struct Jobs {
   const Job* list;
   size_t count;
   size_t most;  // rows of the longest job
-};
-
-// Takes finished values: bias, rounding to the dtype of the inner op, then the epilogue or the store.
-class Sink {
- public:
-  // `bias` may be NULL. `extras`: operands of the epilogue after the result itself.
-  const char* bind(const rlx_args* args, int32_t inner, const rlx_tensor* bias, size_t n, const rlx_tensor* extras, size_t n_extras);
-  // values: columns [col, col + count) of a row of y. Overwrites them.
-  void finish(size_t row, size_t col, float* values, size_t count) const;
-
- private:
-  Vm vm_;
-  const rlx_tensor* y_;
-  const rlx_tensor* bias_;
-  size_t n_;
-  int32_t inner_;
-  bool fused_;
 };
 
 // x as f32 rows of k values.

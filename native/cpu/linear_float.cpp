@@ -1,12 +1,10 @@
 // y = x w^T with float weights, read row-major as they are stored in the file.
+#include "gemm.h"
 #include "linear.h"
 
 namespace rlx {
 namespace RLX_ISA {
 namespace {
-
-constexpr size_t kRowBlock = 64;          // rows of x per task: with kDepth columns they stay in L2
-constexpr size_t kChunk = 8 * kTileCols;  // weight rows per task
 
 struct Call {
   const Jobs* jobs;
@@ -16,24 +14,6 @@ struct Call {
   const Sink* sink;
   size_t n, k, chunk, chunks, row_blocks;
 };
-
-void tile_rows(const float* const* x, size_t rows, const float* const* w, size_t depth, float* out) {
-  switch (rows) {
-    case 1: return dot_tile<F32, 1, kTileCols>(x, w, depth, out);
-    case 2: return dot_tile<F32, 2, kTileCols>(x, w, depth, out);
-    case 3: return dot_tile<F32, 3, kTileCols>(x, w, depth, out);
-    default: return dot_tile<F32, 4, kTileCols>(x, w, depth, out);
-  }
-}
-
-// Adds a tile to the sums; the first block of k sets them.
-void accumulate(float* sums, const float* tile, size_t rows, size_t cols, bool first) {
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < cols; j++) {
-      float& s = sums[i * kChunk + j];
-      s = first ? tile[i * kTileCols + j] : s + tile[i * kTileCols + j];
-    }
-}
 
 // One row after the other: a single stream is what the prefetchers follow best (measured: 2.5 times four streams).
 template <class W>
@@ -48,29 +28,6 @@ void gemv_task(const Call& c, const float* x, const typename W::type* w, size_t 
       sum = k == 0 ? part : sum + part;
     }
     sums[j] = sum;
-  }
-}
-
-template <class W>
-void gemm_task(const Call& c, const float* const* x, size_t rows, const typename W::type* w, size_t cols, float* sums) {
-  alignas(64) float strip[kTileCols * kDepth];
-  float tile[kTileRows * kTileCols];
-  for (size_t k = 0; k < c.k; k += kDepth) {
-    const size_t depth = c.k - k < kDepth ? c.k - k : kDepth;
-    for (size_t j = 0; j < cols; j += kTileCols) {
-      const size_t n = cols - j < kTileCols ? cols - j : kTileCols;
-      // Columns beyond the last are the last again; their results are dropped.
-      const float* ws[kTileCols];
-      for (size_t i = 0; i < kTileCols; i++) ws[i] = strip + (i < n ? i : n - 1) * kDepth;
-      for (size_t i = 0; i < n; i++) load_row<W>(w + (j + i) * c.k + k, depth, strip + i * kDepth);
-      for (size_t i = 0; i < rows; i += kTileRows) {
-        const size_t m = rows - i < kTileRows ? rows - i : kTileRows;
-        const float* xs[kTileRows];
-        for (size_t r = 0; r < m; r++) xs[r] = x[i + r] + k;
-        tile_rows(xs, m, ws, depth, tile);
-        accumulate(sums + i * kChunk + j, tile, m, n, k == 0);
-      }
-    }
   }
 }
 
@@ -90,8 +47,14 @@ void run_task(void* context, size_t index) {
   with_float_type(c.dtype, [&](auto type) {
     using W = decltype(type);
     const auto* w = reinterpret_cast<const typename W::type*>(c.w) + (job.row + col) * c.k;
-    if (rows == 1) gemv_task<W>(c, x[0], w, cols, sums);
-    else gemm_task<W>(c, x, rows, w, cols, sums);
+    if (rows == 1) {
+      gemv_task<W>(c, x[0], w, cols, sums);
+      return;
+    }
+    const auto load = [&](size_t j, size_t count, size_t k, size_t depth, float* strip) {
+      for (size_t i = 0; i < count; i++) load_row<W>(w + (j + i) * c.k + k, depth, strip + i * kDepth);
+    };
+    gemm_block(x, rows, cols, c.k, load, sums);
   });
   for (size_t i = 0; i < rows; i++) c.sink->finish(job.y_row(row + i), col, sums + i * kChunk, cols);
 }

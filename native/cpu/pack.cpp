@@ -6,6 +6,7 @@ namespace RLX_ISA {
 namespace {
 
 size_t rows16_bytes(int32_t dtype, int64_t n, int64_t k) {
+  if (dtype != RLX_Q8_0 && dtype != RLX_Q4_0) return 0;
   const size_t groups = (static_cast<size_t>(n) + kPackRows - 1) / kPackRows;
   return groups * (static_cast<size_t>(k) / 32) * (dtype == RLX_Q4_0 ? kQ4Bytes : kQ8Bytes);
 }
