@@ -113,6 +113,8 @@ void store_int(uint8_t* data, size_t index, const T* values, size_t n) {
 
 }  // namespace
 
+float half_to_f32(uint16_t bits) { return half_value(bits); }
+
 size_t element_bytes(int32_t dtype) {
   constexpr uint8_t bytes[] = {4, 2, 2, 8, 1, 1, 2, 4, 4, 8, 1};
   return dtype >= 0 && dtype <= RLX_BOOL ? bytes[dtype] : 0;

@@ -20,6 +20,9 @@ constexpr int32_t class_dtype() {
   return sizeof(T) == 4 ? RLX_F32 : static_cast<T>(0.5) != 0 ? RLX_F64 : RLX_I64;
 }
 
+// The value of f16 bits.
+float half_to_f32(uint16_t bits);
+
 // Bytes of one element; 0 for block formats.
 size_t element_bytes(int32_t dtype);
 inline bool is_float(int32_t dtype) { return dtype >= RLX_F32 && dtype <= RLX_F64; }

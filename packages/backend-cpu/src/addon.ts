@@ -13,7 +13,10 @@ export interface Addon {
   detach(view: Uint8Array<ArrayBuffer>): void;
   readonly MappedFile: new (path: string) => NativeFile;
   /** `threads` includes the one that drives the run; `isa` "" is the best one. */
-  readonly Engine: new (threads: number, isa: string) => NativeEngine;
+  readonly Engine: new (
+    threads: number,
+    isa: string,
+  ) => NativeEngine;
 }
 
 export interface NativeFile {

@@ -1,0 +1,17 @@
+import type { Kernel } from "@rlxjs/runtime";
+import { flagAttr, kernel, notFloat, numberAttr, reasons } from "./checks.ts";
+
+/** MOST_HEAD_DIM of native/cpu/rope.cpp. */
+const mostHeadDim = 1024;
+
+/** native/cpu/rope.cpp: every float dtype. */
+export const ropeKernels: readonly Kernel[] = [
+  kernel("rope_table", { params: ({ attrs }) => [numberAttr(attrs, "scale")] }),
+  kernel("rope", {
+    accepts: ({ attrs, inputs }) => {
+      const dim = numberAttr(attrs, "headDim");
+      return reasons(dim > mostHeadDim && `headDim ${dim}, at most ${mostHeadDim} is supported`, notFloat(...inputs));
+    },
+    params: ({ attrs }) => [numberAttr(attrs, "headDim"), flagAttr(attrs, "interleaved")],
+  }),
+];
