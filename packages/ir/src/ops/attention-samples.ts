@@ -23,12 +23,20 @@ interface Case {
 const positions = (v: readonly number[] | number): Tensor =>
   typeof v === "number" ? Tensor.from("i32", [], [v]) : Tensor.from("i32", [v.length], v);
 
+/** Slots from `length` on hold NaN: what a cache has there must not matter. */
+function poison(t: Tensor, width: number, slots: number, length: number): void {
+  for (let i = 0; i < t.size; i++) if (Math.floor(i / width) % slots >= length) t.set(i, Number.NaN);
+}
+
 function attentionSample(rng: Rng, c: Case) {
   const { batch = 1, sq, slots, heads = [2, 2], headDim = 8, q = "f32", layout = "token", attrs } = c;
   const [numHeads, numKvHeads] = heads;
   const kv = c.kv ?? q;
-  const cache = (d: number): Tensor =>
-    randomTensor(rng, kv, layout === "token" ? [batch, slots, numKvHeads * d] : [batch, numKvHeads, slots, d]);
+  const cache = (d: number): Tensor => {
+    const t = randomTensor(rng, kv, layout === "token" ? [batch, slots, numKvHeads * d] : [batch, numKvHeads, slots, d]);
+    if (typeof c.kvLen === "number") poison(t, layout === "token" ? numKvHeads * d : d, slots, c.kvLen);
+    return t;
+  };
   const mask =
     c.mask === "keys"
       ? randomTensor(rng, "bool", [batch, slots])

@@ -4,6 +4,7 @@ import { maxAbs } from "../magnitude.ts";
 import { RunError } from "../errors.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
+import { decomposeAttention } from "./attention-decompose.ts";
 import { attentionSamples } from "./attention-samples.ts";
 import { inferAttention, maskShape } from "./attention-shape.ts";
 import { dot } from "./rules.ts";
@@ -107,6 +108,7 @@ export const attention = defineOp({
           for (let d = 0; d < valueDim; d++) out.set(base + d, anything ? (sum[d] ?? 0) / total : 0);
         }
   },
+  decompose: decomposeAttention,
   samples: attentionSamples,
 });
 

@@ -7,7 +7,7 @@ import type { Rng } from "../rng.ts";
 import { floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
 import { resolveAxis, showType, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { castTo, widen } from "./widen.ts";
+import { castTo, extentValue, widen } from "./widen.ts";
 
 interface Fold {
   readonly float: (acc: number, v: number) => number;
@@ -125,10 +125,7 @@ export const reduceMean = defineOp({
   reference: ({ x }, { axes }, out) => fold(x, axes, out, { float: (a, v) => a + v, int: (a) => a, empty: 0 }, (sum, n) => sum / n),
   decompose: (b: Builder, { x }: { x: Value }, { axes, keepDims }: ReduceAttrs): Value => {
     const v = widen(b, x);
-    const n = productOf(axes.map((a) => x.shape.at(a) ?? 1));
-    // A symbolic extent is counted when it is known.
-    const one = b.constant(1, v.dtype);
-    const count = typeof n === "number" ? b.constant(n, v.dtype) : b.reduceSum(b.expand(one, { shape: [n] }), { axes: [0] });
+    const count = extentValue(b, productOf(axes.map((a) => x.shape.at(a) ?? 1)), v.dtype);
     return castTo(b, b.div(b.reduceSum(v, { axes, keepDims }), count), x.dtype);
   },
   samples: (rng) => reduceSamples(rng, floatDTypes, 0),
