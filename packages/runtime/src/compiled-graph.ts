@@ -89,6 +89,8 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   readonly #params = new Map<string, Tensor>();
   readonly #resources: Resources;
   readonly #copiesPerRun: number;
+  /** Names of the program's inputs and outputs, in its order. */
+  readonly #slots: { readonly input: readonly string[]; readonly output: readonly string[] };
   #activeExtent: Bindings = {};
   #totals: CompiledStats;
   #busy = false;
@@ -112,6 +114,8 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
     this.#device = device;
     this.#weights = weights;
     this.#copiesPerRun = countStateCopies(program);
+    const named = (kind: "input" | "output"): string[] => program.buffers.flatMap((b) => (b.kind === kind ? [b.name] : []));
+    this.#slots = { input: named("input"), output: named("output") };
     this.#totals = { compiles: 0, runs: 0, nativeCalls: 0, hostSteps: 0, stateCopies: 0, arenaBytes: program.arenaBytes };
     const releaseDevice = device.retain();
     this.#resources = { executable: undefined, state: undefined, releaseWeights: weights?.retain() ?? (() => undefined), releaseDevice };
@@ -263,13 +267,13 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   #begin(options: RunOptions<Out>): { call: RunCall; results: Outputs<Out>; unlockState: () => void } {
     const { inputs = {}, extents: given = {}, signal, trace } = options;
     const { extents, bytes } = bindInputs(this.#graph, this.inputs, inputs, { ...this.#activeExtent, ...given });
-    const results = this.#allocate(options, extents);
+    const results = this.#allocate(options, extents, bytes);
     const state = this.states.size === 0 && !options.state ? undefined : (options.state ?? this.#ownState());
     const states = state?.buffersFor(this.name, this.#device.backend, this.states) ?? [];
     const call: RunCall = {
       extents: this.program.symbols.map((s) => extents[s.name] ?? 0),
-      inputs: this.program.buffers.flatMap((b) => (b.kind === "input" ? [bytes.get(b.name) ?? new Uint8Array()] : [])),
-      outputs: this.program.buffers.flatMap((b) => (b.kind === "output" ? [results[b.name]?.bytes] : [])),
+      inputs: this.#slots.input.map((name) => bytes.get(name) ?? new Uint8Array()),
+      outputs: this.#slots.output.map((name) => results[name]?.bytes),
       states,
       signal,
       trace,
@@ -287,7 +291,7 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
     return this.#resources.state;
   }
 
-  #allocate({ read, into }: RunOptions<Out>, extents: Bindings): Partial<Record<string, Tensor>> {
+  #allocate({ read, into }: RunOptions<Out>, extents: Bindings, inputs: ReadonlyMap<string, Uint8Array>): Partial<Record<string, Tensor>> {
     const targets: Partial<Record<string, TensorData>> = into ?? {};
     const results: Partial<Record<string, Tensor>> = {};
     for (const name of [...(read ?? []), ...Object.keys(targets)])
@@ -297,6 +301,9 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
       const target = targets[name];
       if (read && !read.includes(name) && !target) continue;
       const shape = actualShape(type, extents);
+      for (const [input, bytes] of inputs)
+        if (target && overlap(target, bytes))
+          throw new OutputError(this.name, `output "${name}": its memory is also that of input "${input}"`);
       results[name] = target ? intoTensor(this.name, name, type, shape, target) : Tensor.zeros(type.dtype, shape);
     }
     return results;
@@ -315,6 +322,9 @@ function intoTensor(graph: string, name: string, type: TensorType, shape: readon
     );
   return new Tensor(type.dtype, shape, target);
 }
+
+const overlap = (a: TensorData, b: Uint8Array): boolean =>
+  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
 
 function addStats(totals: CompiledStats, executable: Executable | undefined): CompiledStats {
   if (!executable) return totals;

@@ -16,7 +16,7 @@ export interface SessionOptions extends BackendOptions {
 }
 
 export interface CompileOptions {
-  /** Where params come from. Without it they are set with `setParam` before the first run. */
+  /** Where params come from: all that the graph needs. Without it they are set with `setParam` before the first run. */
   readonly weights?: WeightStore;
   /** Types of an HIR module's weights, when they do not come from `weights`. */
   readonly params?: ParamTypes;

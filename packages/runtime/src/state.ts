@@ -18,6 +18,8 @@ export class StateSet implements Disposable {
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #device: OpenDevice;
   readonly #free: () => void;
+  /** Buffers by the declarations that they were checked against: each graph has its own, for good. */
+  readonly #checked = new WeakMap<ReadonlyMap<string, TensorType>, readonly DeviceBuffer[]>();
   #disposed = false;
   #busy = false;
 
@@ -87,10 +89,12 @@ export class StateSet implements Disposable {
   }
 
   /** The buffers of a graph's states, in the order of `types`; checks that they are what the graph declares. For the runtime. */
-  buffersFor(graph: string, backend: Backend, types: ReadonlyMap<string, TensorType>): DeviceBuffer[] {
+  buffersFor(graph: string, backend: Backend, types: ReadonlyMap<string, TensorType>): readonly DeviceBuffer[] {
     if (this.#disposed) throw new UseAfterDisposeError("a StateSet");
     if (backend !== this.#device.backend) throw new StateError(`graph "${graph}"`, "the StateSet belongs to another session");
-    return [...types].map(([name, type]) => {
+    const known = this.#checked.get(types);
+    if (known) return known;
+    const buffers = [...types].map(([name, type]) => {
       const entry = this.#entries.get(name);
       if (!entry || showType(entry.type) !== showType(type))
         throw new StateError(
@@ -99,6 +103,8 @@ export class StateSet implements Disposable {
         );
       return entry.buffer;
     });
+    this.#checked.set(types, buffers);
+    return buffers;
   }
 
   /** Reserve the set for one run; returns how to end it. For the runtime. */
