@@ -20,6 +20,20 @@ inline float round_to_odd(double d) {
   return out;
 }
 
+inline float round_to_odd(float f) { return f; }
+inline float round_to_odd(int64_t v) {
+  double d = static_cast<double>(v);
+  const double limit = 9223372036854775808.0;
+  if (d == limit || static_cast<int64_t>(d) != v) {
+    const bool up = d == limit || (v < 0 ? static_cast<int64_t>(d) < v : static_cast<int64_t>(d) > v);
+    int64_t bits;
+    memcpy(&bits, &d, 8);
+    bits = (up ? bits - 1 : bits) | 1;
+    memcpy(&d, &bits, 8);
+  }
+  return round_to_odd(d);
+}
+
 inline uint16_t half_bits(float x) {
   uint16_t out;
   store_f16_n(&out, set1(x), 1);
@@ -100,7 +114,7 @@ void store_half(uint8_t* data, size_t index, const T* values, size_t n) {
     }
   }
   for (; i < n; i++) {
-    const float f = sizeof(T) == 4 ? static_cast<float>(values[i]) : round_to_odd(static_cast<double>(values[i]));
+    const float f = round_to_odd(values[i]);
     p[i] = Brain ? bf16_bits(f) : half_bits(f);
   }
 }
@@ -141,9 +155,8 @@ template <class T>
 void store_run(uint8_t* data, int32_t dtype, size_t index, const T* v, size_t n) {
   switch (dtype) {
     case RLX_F32: {
-      // i64 values round twice, as in JavaScript, where they pass through a double.
       float* p = reinterpret_cast<float*>(data) + index;
-      for (size_t i = 0; i < n; i++) p[i] = sizeof(T) == 4 ? static_cast<float>(v[i]) : static_cast<float>(static_cast<double>(v[i]));
+      for (size_t i = 0; i < n; i++) p[i] = static_cast<float>(v[i]);
       return;
     }
     case RLX_F64: {

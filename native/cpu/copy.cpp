@@ -1,4 +1,5 @@
 // Ops that only move elements: one strided copy serves them all.
+#include "blocks.h"
 #include "shape.h"
 
 namespace rlx {
@@ -86,22 +87,21 @@ struct Layout {
   size_t dims[RLX_MAX_RANK];
   ptrdiff_t strides[RLX_MAX_RANK];
 };
+size_t elements_per_unit(int32_t dtype) { return element_bytes(dtype) > 0 ? 1 : block_elements(dtype); }
 bool layout_of(const rlx_tensor& t, Layout& l) {
-  constexpr size_t sizes[] = {32, 32, 256, 256, 256}, bytes[] = {34, 18, 144, 176, 210};
-  const bool block = element_bytes(t.dtype) == 0;
-  const int32_t b = t.dtype - RLX_Q8_0;
-  l.unit = block ? bytes[b] : element_bytes(t.dtype);
+  const size_t per_unit = elements_per_unit(t.dtype);
+  l.unit = per_unit == 1 ? element_bytes(t.dtype) : block_bytes(t.dtype);
   ptrdiff_t stride = static_cast<ptrdiff_t>(l.unit);
   for (int32_t i = t.rank - 1; i >= 0; i--) {
     l.dims[i] = static_cast<size_t>(t.dims[i]);
-    if (block && i == t.rank - 1) {
-      if (l.dims[i] % sizes[b] != 0) return false;
-      l.dims[i] /= sizes[b];
+    if (i == t.rank - 1) {
+      if (l.dims[i] % per_unit != 0) return false;
+      l.dims[i] /= per_unit;
     }
     l.strides[i] = stride;
     stride *= static_cast<ptrdiff_t>(l.dims[i]);
   }
-  return !block || t.rank > 0;
+  return per_unit == 1 || t.rank > 0;
 }
 
 // in: x; out: the same bytes under another shape. The value is the last operand (of a state_write: after the state).
@@ -169,8 +169,10 @@ const char* slice(const rlx_args* args) {
   }
   const double start = args->params[1];
   RLX_REQUIRE(start >= 0 && start + static_cast<double>(out.dims[axis]) <= static_cast<double>(x.dims[axis]), "start: the slice is outside of x");
-  RLX_REQUIRE(element_bytes(x.dtype) > 0 || axis < x.rank - 1, "axis: expected one before the blocks");
-  copy_region(args->pool, x.data + static_cast<ptrdiff_t>(start) * a.strides[axis], out.data, r);
+  // Along the axis of the blocks, the start counts elements, the strides blocks.
+  const size_t block = axis == x.rank - 1 ? elements_per_unit(x.dtype) : 1;
+  RLX_REQUIRE(static_cast<size_t>(start) % block == 0, "start: expected whole blocks");
+  copy_region(args->pool, x.data + static_cast<ptrdiff_t>(static_cast<size_t>(start) / block) * a.strides[axis], out.data, r);
   return nullptr;
 }
 

@@ -88,7 +88,7 @@ export function scalarBuilder(inputs: number): ScalarBuilder {
   return methods as ScalarBuilder;
 }
 
-/** erf to double precision (Abramowitz-Stegun series and continued fraction, both summed to convergence). */
+/** erf to double precision: e^(-x^2) times a series of positive terms (no cancellation), and a continued fraction further out. */
 export function erf(x: number): number {
   const a = Math.abs(x);
   if (Number.isNaN(x)) return x;
@@ -96,12 +96,11 @@ export function erf(x: number): number {
   if (a < 2.5) {
     let term = a;
     let sum = a;
-    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
-      term *= (-a * a) / n;
-      sum += term / (2 * n + 1);
-      if (n > 200) break;
+    for (let n = 1; term > 1e-18 * sum; n++) {
+      term *= (2 * a * a) / (2 * n + 1);
+      sum += term;
     }
-    return Math.sign(x) * ((2 / Math.sqrt(Math.PI)) * sum);
+    return 2 * Math.sign(x) * (sum / Math.sqrt(Math.PI)) * Math.exp(-a * a);
   }
   let f = 0;
   for (let k = 60; k >= 1; k--) f = k / 2 / (a + f);

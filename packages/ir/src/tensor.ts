@@ -124,7 +124,7 @@ export class Tensor {
   setInt(i: number, v: bigint): void {
     const { data, dtype } = this;
     if (data instanceof BigInt64Array) data[i] = BigInt.asIntN(64, v);
-    else if (isFloat(dtype)) this.set(i, toOdd(v));
+    else if (isFloat(dtype)) this.set(i, dtype === "f64" ? Number(v) : toOdd(v));
     else if (dtype === "bool") data[i] = v !== 0n ? 1 : 0;
     else data[i] = Number(BigInt.asIntN(32, v)); // the typed array wraps to its width
   }

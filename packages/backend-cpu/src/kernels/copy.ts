@@ -2,9 +2,7 @@ import type { Kernel, NodeView } from "@rlxjs/runtime";
 import { axisAttr, dimAttr, isBlockType, kernel, listAttr, numberAttr, reasons } from "./checks.ts";
 
 const noBlocks = ({ inputs }: NodeView): true | string => reasons(inputs.some(isBlockType) && "block formats");
-/** Blocks run along the last axis, so that axis cannot be cut or permuted. */
-const blocksKept = (node: NodeView): true | string =>
-  reasons(isBlockType(node.inputs[0]) && axisAttr(node) === (node.inputs[0]?.shape.length ?? 0) - 1 && "the axis of the blocks");
+/** Blocks run along the last axis, which therefore stays last. */
 const lastKept = ({ inputs, attrs }: NodeView): true | string => {
   const perm = listAttr(attrs, "perm");
   return reasons(isBlockType(inputs[0]) && perm.at(-1) !== perm.length - 1 && "a permuted axis of blocks");
@@ -22,8 +20,8 @@ export const copyKernels: readonly Kernel[] = [
   kernel("state_write", { kernel: "copy" }),
   kernel("transpose", { accepts: lastKept, params: ({ attrs }) => listAttr(attrs, "perm") }),
   kernel("expand"),
-  kernel("slice", { accepts: blocksKept, params: (node) => [axisAttr(node), dimAttr(node.attrs, "start")] }),
-  kernel("concat", { accepts: blocksKept, params: (node) => [axisAttr(node)] }),
+  kernel("slice", { params: (node) => [axisAttr(node), dimAttr(node.attrs, "start")] }),
+  kernel("concat", { params: (node) => [axisAttr(node)] }),
   kernel("pad", { accepts: noBlocks, params: ({ attrs }) => [numberAttr(attrs, "value"), ...listAttr(attrs, "before")] }),
   kernel("iota", { params: (node) => [axisAttr(node)] }),
   kernel("gather", { params: (node) => [axisAttr(node)] }),
