@@ -25,13 +25,17 @@ export const specialNumber = (text: string): number | undefined => special.get(t
 export const numberText = (v: number): string =>
   Number.isNaN(v) ? "nan" : Object.is(v, -0) ? "-0" : Number.isFinite(v) ? String(v) : v > 0 ? "inf" : "-inf";
 
+/** A value in a message. Objects are not written out: they may be deep, or have a `toString` that is not a function. */
+export const shown = (v: unknown): string =>
+  typeof v === "object" && v !== null ? (Array.isArray(v) ? "a list" : "a record") : typeof v === "string" ? JSON.stringify(v) : String(v);
+
 /** An attribute as JSON without loss: dims are `{$dim}`, numbers that JSON lacks `{$number}`; keys that begin with `$` get another. */
 export function attrToJson(value: unknown): Json {
   if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: numberText(value) };
   if (typeof value === "string" || typeof value === "boolean") return value;
   if (value instanceof SymDim) return { $dim: value.key };
   if (Array.isArray(value)) return value.map(attrToJson);
-  if (typeof value !== "object" || value === null) throw new RlxError("ERR_ATTR", `attribute value: expected data, got ${String(value)}`);
+  if (typeof value !== "object" || value === null) throw new RlxError("ERR_ATTR", `attribute value: expected data, got ${shown(value)}`);
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, v]) => v !== undefined)
@@ -48,8 +52,8 @@ export function attrFromJson(json: Json, symbols: Symbols, depth = 0): AttrValue
   const keys = Object.keys(json);
   if (keys.length === 1 && keys[0] === "$dim") return dimFromText(json.$dim, symbols);
   if (keys.length === 1 && keys[0] === "$number") {
-    const number = special.get(String(json.$number));
-    if (number === undefined) throw new RlxError("ERR_ATTR", `attribute value: unknown number "${String(json.$number)}"`);
+    const number = typeof json.$number === "string" ? special.get(json.$number) : undefined;
+    if (number === undefined) throw new RlxError("ERR_ATTR", `attribute value: unknown number ${shown(json.$number)}`);
     return number;
   }
   return Object.fromEntries(
@@ -90,22 +94,23 @@ export function bodyProblem(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return "expected a scalar body";
   const { inputs, compute, steps, outputs, ...rest } = value as Partial<Record<keyof ScalarBody, unknown>>;
   if (Object.keys(rest).length > 0) return `unknown field "${Object.keys(rest)[0]}"`;
-  if (!Number.isSafeInteger(inputs) || (inputs as number) < 0) return `inputs: expected an integer >= 0, got ${String(inputs)}`;
-  if (compute !== "f32" && compute !== "f64" && compute !== "i64") return `compute: expected f32, f64 or i64, got ${String(compute)}`;
+  if (!Number.isSafeInteger(inputs) || (inputs as number) < 0) return `inputs: expected an integer >= 0, got ${shown(inputs)}`;
+  if (compute !== "f32" && compute !== "f64" && compute !== "i64") return `compute: expected f32, f64 or i64, got ${shown(compute)}`;
   if (!Array.isArray(steps) || !Array.isArray(outputs)) return "expected lists of steps and outputs";
   const isRegister = (r: unknown, below: number) => Number.isSafeInteger(r) && (r as number) >= 0 && (r as number) < below;
   for (const [i, step] of steps.entries()) {
     if (typeof step !== "object" || step === null) return `step ${i}: expected a record`;
     const { op, args, imm, ...other } = step as Record<string, unknown>;
-    if (typeof op !== "string" || !Object.hasOwn(scalarOps, op)) return `step ${i}: unknown scalar op "${String(op)}"`;
+    if (typeof op !== "string" || !Object.hasOwn(scalarOps, op)) return `step ${i}: unknown scalar op ${shown(op)}`;
     if (Object.keys(other).length > 0) return `step ${i}: unknown field "${Object.keys(other)[0]}"`;
     const arity = scalarOps[op as ScalarOp];
     const here = (inputs as number) + i;
     if (!Array.isArray(args) || args.length !== arity || !args.every((r) => isRegister(r, here)))
-      return `step ${i}: ${op} takes ${arity} earlier registers, got [${String(args)}]`;
+      return `step ${i}: ${op} takes ${arity} earlier registers, got ${Array.isArray(args) ? `[${args.map(shown)}]` : shown(args)}`;
     if ((op === "const") !== (typeof imm === "number")) return `step ${i}: imm is the number of a const, and of nothing else`;
   }
   const registers = (inputs as number) + steps.length;
-  if (outputs.length === 0 || !outputs.every((r) => isRegister(r, registers))) return `outputs: expected registers, got [${outputs}]`;
+  if (outputs.length === 0 || !outputs.every((r) => isRegister(r, registers)))
+    return `outputs: expected registers, got [${outputs.map(shown)}]`;
   return undefined;
 }

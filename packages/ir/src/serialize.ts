@@ -1,4 +1,4 @@
-import { attrFromJson, attrToJson, dimFromText, type Json, type Symbols } from "./attr-codec.ts";
+import { attrFromJson, attrToJson, dimFromText, type Json, shown, type Symbols } from "./attr-codec.ts";
 import { type Dim, dim, type SymbolBounds } from "./dim.ts";
 import { byteLength, isDType } from "./dtype.ts";
 import { RlxError } from "./errors.ts";
@@ -145,7 +145,7 @@ function readNodes(json: unknown, symbols: Symbols): { nodes: Node[]; values: Va
 
 function readType(json: unknown, symbols: Symbols, at: string): TensorType {
   const [dtype, shape] = list(json, at);
-  if (!isDType(dtype)) throw new SerializeError(`${at}: expected a dtype, got ${JSON.stringify(dtype)}`);
+  if (!isDType(dtype)) throw new SerializeError(`${at}: expected a dtype, got ${shown(dtype)}`);
   return { dtype, shape: list(shape, `${at} shape`).map((d): Dim => (typeof d === "number" ? d : dimFromText(d, symbols))) };
 }
 
@@ -159,10 +159,10 @@ function list(v: unknown, at: string): readonly unknown[] {
   return v;
 }
 function text(v: unknown, at: string): string {
-  if (typeof v !== "string") throw new SerializeError(`${at}: expected text, got ${JSON.stringify(v)}`);
+  if (typeof v !== "string") throw new SerializeError(`${at}: expected text, got ${shown(v)}`);
   return v;
 }
 function int(v: unknown, at: string): number {
-  if (typeof v !== "number" || !Number.isSafeInteger(v)) throw new SerializeError(`${at}: expected an integer, got ${String(v)}`);
+  if (typeof v !== "number" || !Number.isSafeInteger(v)) throw new SerializeError(`${at}: expected an integer, got ${shown(v)}`);
   return v;
 }

@@ -207,6 +207,8 @@ describe("hostile input", () => {
       {},
     ),
     fc.constantFrom<unknown>(
+      { toString: null },
+      { $number: { toString: null } },
       { $dim: "seq" },
       { $dim: "seq + -9" },
       { $dim: "2*nobody" },
@@ -233,6 +235,11 @@ describe("hostile input", () => {
     const deep = (n: number) => withHeaderText(JSON.stringify(nodes({ name: "DEEP" })).replace('"DEEP"', "[".repeat(n) + "]".repeat(n)));
     expect(() => deserializeGraph(deep(100))).toThrow(/nested deeper/);
     expect(() => deserializeGraph(deep(100_000))).toThrow(RlxError);
+    for (const place of ['"inputs":[]', '"name":"g"', '"op":"topk"', '"k":2']) {
+      const key = place.slice(0, place.indexOf(":"));
+      const nested = withHeaderText(JSON.stringify(header).replace(place, `${key}:${"[".repeat(3000)}${"]".repeat(3000)}`));
+      expect(() => deserializeGraph(nested)).toThrow(RlxError);
+    }
     const proto: unknown = JSON.parse('{"__proto__": {"polluted": 1}, "name": "x", "dtype": "f32", "shape": []}');
     expect(() => deserializeGraph(withHeader(nodes(proto)))).toThrow(/unknown attribute "__proto__"/);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
