@@ -154,7 +154,7 @@ export interface Mismatch {
   readonly tolerance: number;
 }
 
-/** The worst element that is outside its bound, if any. NaN matches NaN, infinities match themselves or an overflow that is within the bound. */
+/** The worst element that is outside its bound, if any. NaN matches NaN, an infinity only itself. */
 export function findMismatch(
   def: AnyOpDef,
   inputs: Slots,

@@ -16,7 +16,7 @@ import type { Rng } from "./rng.ts";
 import { type ComputeClass, type Reg, type ScalarBody, type ScalarBuilder, scalarBuilder } from "./scalar.ts";
 import { evalFloatBody, evalIntBody } from "./scalar-eval.ts";
 import { broadcastShapes, stridesOf } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** The register type for operands of `dtype`. */
 export const computeClass = (dtype: DType): ComputeClass => (dtype === "f64" ? "f64" : isFloat(dtype) || isBlock(dtype) ? "f32" : "i64");

@@ -3,6 +3,8 @@ import {
   type AttrRecord,
   checkAttrs,
   checkInputs,
+  define,
+  dim,
   evaluateGraph,
   findMismatch,
   type GraphBuilder,
@@ -11,6 +13,7 @@ import {
   namedInputs,
   ops,
   Rng,
+  randomTensor,
   runReference,
   Tensor,
   type Value,
@@ -65,4 +68,24 @@ describe("a decomposition computes what the reference does, within the bound", (
       expect({ sample: i, mismatch: findMismatch(def, slots, attrs, expected, got) }).toEqual({ sample: i, mismatch: undefined });
     }
   });
+});
+
+test("decompositions hold for symbolic extents", () => {
+  const n = dim("n", { min: 1, max: 9 });
+  const attrs = { numHeads: 2, numKvHeads: 1, headDim: 4, causal: true, window: 3, maskKind: "none", kvLayout: "token" } as const;
+  const graph = define("symbolic", (g) => {
+    const [q, kv] = [g.input("q", "f32", [1, n, 8]), g.input("kv", "f32", [1, n, 4])];
+    const attention = ops.attention.decompose?.(g, { q, k: kv, v: kv }, { ...attrs, scale: undefined, softcap: undefined });
+    const mean = ops.reduceMean.decompose?.(g, { x: q }, { axes: [1], keepDims: false });
+    return { ...(attention && { attention }), ...(mean && { mean }) };
+  });
+  const rng = new Rng(4);
+  const [q, kv] = [randomTensor(rng, "f32", [1, 5, 8]), randomTensor(rng, "f32", [1, 5, 4])];
+  const out = evaluateGraph(graph, { inputs: { q, kv } });
+  const check = (def: AnyOpDef, slots: (Tensor | undefined)[], given: AttrRecord, got: Tensor | undefined): void => {
+    const all = checkAttrs(def, given);
+    expect(findMismatch(def, slots, all, references(def, slots, all), got ? [got] : [])).toBeUndefined();
+  };
+  check(ops.attention, [q, kv, kv, undefined, undefined, undefined, undefined], attrs, out.attention);
+  check(ops.reduceMean, [q], { axes: [1] }, out.mean);
 });

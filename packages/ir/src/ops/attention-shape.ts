@@ -85,7 +85,7 @@ function checkMask(mask: TensorType | undefined, { maskKind }: AttentionAttrs, f
     if (mask) throw new AttrError("attention", `maskKind: expected "keep" or "bias" for a mask ${showType(mask)}, got "none"`);
     return;
   }
-  if (!mask) return fail(`mask: expected a value for maskKind "${maskKind}", got nothing`);
+  if (!mask) throw new ShapeError("attention", `mask: expected a value for maskKind "${maskKind}", got nothing`);
   const keep = maskKind === "keep";
   if (keep !== (mask.dtype === "bool"))
     fail(`mask: expected ${keep ? "bool" : "a float"} for maskKind "${maskKind}", got ${showType(mask)}`);

@@ -1,7 +1,7 @@
 import { addDims } from "../dim.ts";
 import { broadcastStrides } from "../elementwise.ts";
-import { maxAbs } from "../magnitude.ts";
 import { RunError } from "../errors.ts";
+import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { decomposeAttention } from "./attention-decompose.ts";

@@ -2,9 +2,9 @@ import type { Builder, Value } from "../builder.ts";
 import { type DType, isFloat } from "../dtype.ts";
 import { AttrError, RunError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
+import { rowValues } from "../rows.ts";
 import { floatDTypes, randomTensor, weightDTypes, weightTensor } from "../samples.ts";
 import { Tensor } from "../tensor.ts";
-import { rowValues } from "../rows.ts";
 import { expectRank } from "./rules.ts";
 
 export const embedding = defineOp({

@@ -4,6 +4,7 @@ import { add, div, maximum, minimum, mul, pow, rem, sub } from "./arithmetic.ts"
 import { attention } from "./attention.ts";
 import { eq, ge, gt, le, logicalAnd, logicalOr, logicalXor, lt, ne, where } from "./compare.ts";
 import { cast, clamp, dequantize } from "./convert.ts";
+import { cumsum } from "./cumsum.ts";
 import { embedding } from "./embedding.ts";
 import { gather } from "./gather.ts";
 import { groupNorm } from "./group-norm.ts";
@@ -11,7 +12,6 @@ import { iota } from "./iota.ts";
 import { kvWrite, stateWrite } from "./kv-write.ts";
 import { layerNorm } from "./layer-norm.ts";
 import { constant, input, param, state } from "./leaf.ts";
-import { cumsum } from "./cumsum.ts";
 import { linear } from "./linear.ts";
 import { matmul } from "./matmul.ts";
 import { groupedLinear, moeRoute } from "./moe.ts";
@@ -106,4 +106,5 @@ export const ops = {
 export type OpTable = typeof ops;
 
 register(Object.values(ops));
+
 export { opByName } from "./registry.ts";

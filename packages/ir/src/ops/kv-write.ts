@@ -1,5 +1,5 @@
 import { type Dim, dimEquals } from "../dim.ts";
-import { AttrError, ShapeError, RunError } from "../errors.ts";
+import { AttrError, RunError, ShapeError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
 import { showType } from "../shape.ts";

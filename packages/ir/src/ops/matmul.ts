@@ -1,5 +1,5 @@
-import { broadcastStrides } from "../elementwise.ts";
 import { dimEquals } from "../dim.ts";
+import { broadcastStrides } from "../elementwise.ts";
 import { ShapeError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";

@@ -1,7 +1,7 @@
 import type { Builder, Value } from "../builder.ts";
+import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional, type TensorType } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
-import { maxAbs } from "../magnitude.ts";
 import { sameDType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { expectAffine, largestScale, moments, rmsScale } from "./norm-rules.ts";

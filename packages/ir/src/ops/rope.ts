@@ -1,10 +1,10 @@
 import { dimEquals, dimMax, mulDims } from "../dim.ts";
 import { AttrError, ShapeError } from "../errors.ts";
+import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, intDTypes, randomTensor } from "../samples.ts";
 import { sameDType, shapeAgrees, showType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
-import { maxAbs } from "../magnitude.ts";
 import { decomposeRope } from "./rope-decompose.ts";
 import { expectRank, headsOf, product } from "./rules.ts";
 

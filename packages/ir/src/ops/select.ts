@@ -1,4 +1,4 @@
-import { dimMin, type Dim } from "../dim.ts";
+import { type Dim, dimMin } from "../dim.ts";
 import { isInt } from "../dtype.ts";
 import { AttrError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
@@ -10,9 +10,9 @@ import { lanes, lastExtent } from "./rules.ts";
 
 /** Exact elements: bigints for integers, doubles for floats. */
 const elements = (x: Tensor): ((i: number) => number | bigint) => (isInt(x.dtype) ? (i) => x.getInt(i) : (i) => x.values()[i] ?? 0);
-const isNaN = (v: number | bigint): boolean => typeof v === "number" && Number.isNaN(v);
+const isNan = (v: number | bigint): boolean => typeof v === "number" && Number.isNaN(v);
 /** NaN counts as larger than everything, and as equal to itself. */
-const above = (a: number | bigint, b: number | bigint): boolean => !isNaN(b) && (isNaN(a) || a > b);
+const above = (a: number | bigint, b: number | bigint): boolean => !isNan(b) && (isNan(a) || a > b);
 
 const argSamples = (rng: Rng) => [
   ...numericDTypes.flatMap((d) => [
