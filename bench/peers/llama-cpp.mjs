@@ -43,19 +43,40 @@ export async function loadLlamaCpp(llama, path, { threads, context: contextSize 
     length += ids.length;
     return output;
   };
+  const reset = () => {
+    raw.disposeSequence(0);
+    length = 0;
+  };
+  const logitsAt = async (output) => {
+    const [, , , pairs] = await raw.sampleToken(output, sampler, false, false, true);
+    const logits = new Float32Array(pairs.length / 2);
+    for (let i = 0; i < pairs.length; i += 2) logits[pairs[i]] = pairs[i + 1];
+    return logits;
+  };
+  const greedy = (output) => raw.sampleToken(output, sampler);
   return {
-    reset() {
-      raw.disposeSequence(0);
-      length = 0;
+    /** Greedy continuation: its ids, and the milliseconds until the first of them and for the others. */
+    async generate(ids, count) {
+      reset();
+      const start = performance.now();
+      const out = [await greedy(await step(ids))];
+      const first = performance.now();
+      while (out.length < count) out.push(await greedy(await step(out.slice(-1))));
+      return { ids: out, prefillMs: first - start, decodeMs: performance.now() - first };
     },
-    /** Runs `ids` behind the past. */
-    step,
-    /** As `step`, and the logits after the last id. */
-    async logits(ids) {
-      const [, , , pairs] = await raw.sampleToken(await step(ids), sampler, false, false, true);
-      const logits = new Float32Array(pairs.length / 2);
-      for (let i = 0; i < pairs.length; i += 2) logits[pairs[i]] = pairs[i + 1];
-      return logits;
+    /** As `generate` for ids that are known beforehand, so that no time is spent on choosing them. */
+    async replay(ids, next) {
+      reset();
+      const start = performance.now();
+      await step(ids);
+      const first = performance.now();
+      for (const id of next) await step([id]);
+      return { prefillMs: first - start, decodeMs: performance.now() - first };
+    },
+    /** Logits after the last id. */
+    async lastLogits(ids) {
+      reset();
+      return logitsAt(await step(ids));
     },
     async dispose() {
       sampler.dispose();
