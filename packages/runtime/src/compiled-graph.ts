@@ -6,7 +6,7 @@ import { BusyError, ExtentError, OutputError, UseAfterDisposeError, WeightNameEr
 import { actualShape, arrayOf, bindInputs, type InputValues, leavesOf } from "./inputs.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { countStateCopies, type MemoryReport, memoryReport } from "./memory-report.ts";
-import type { DispatchReport } from "./passes/legalise.ts";
+import type { DispatchReport } from "./passes/dispatch.ts";
 import type { Program } from "./program.ts";
 import { StateSet } from "./state.ts";
 import { runAtOnce, runInSlices } from "./task.ts";

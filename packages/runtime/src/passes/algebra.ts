@@ -1,6 +1,6 @@
 import { type DType, isFloat } from "@rlxjs/ir";
 import { any, constant, is, op } from "./pattern.ts";
-import { rule, rulePass } from "./rules.ts";
+import { rule } from "./rules.ts";
 
 // Only what holds for every float, bit for bit: NaN, infinities, -0 and rounding included (a NaN may change its payload). That
 // excludes x + 0 (-0 + 0 is 0), x * 0 and x - x (NaN, infinities), and every reordering of sums and products.
@@ -30,9 +30,9 @@ export const algebraRules = [
       const c = view.splat(values.c);
       if (c === undefined || !isFloat(v.x.dtype)) return undefined;
       const exponent = -Math.log2(Math.abs(c));
-      return exponent < minExponent(v.x.dtype) || exponent >= -minExponent(v.x.dtype)
-        ? undefined
-        : g.mul(v.x, g.expand(g.constant(1 / c, v.x.dtype), { shape: v.c.shape }));
+      if (exponent < minExponent(v.x.dtype) || exponent >= -minExponent(v.x.dtype)) return undefined;
+      const reciprocal = g.constant(1 / c, v.x.dtype);
+      return g.mul(v.x, v.c.shape.length === 0 ? reciprocal : g.expand(reciprocal, { shape: v.c.shape }));
     },
   ),
   rule("||x||", op("abs", op("abs", x)), (v, { g }) => g.abs(v.x)), // = |x|
@@ -46,5 +46,3 @@ export const algebraRules = [
   rule("where(c, y, y)", op("where", x, y, y), (v) => v.y), // = y, when c does not broadcast it
   rule("where(not c, x, y)", op("where", op("logical_not", any("c")), x, y), (v, { g }) => g.where(v.c, v.y, v.x)), // = where(c, y, x)
 ];
-
-export const algebra = rulePass("algebra", algebraRules);

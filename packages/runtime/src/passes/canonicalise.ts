@@ -1,6 +1,6 @@
 import { addDims, type Dim, dimEquals, type DType, dtypes, isFloat, isInt, resolveAxis, shapeEquals, type Value } from "@rlxjs/ir";
 import { any, as, constant, op } from "./pattern.ts";
-import { rule, rulePass } from "./rules.ts";
+import { rule } from "./rules.ts";
 
 // One form for the same thing, so that later rules and CSE see it. All of these are exact.
 
@@ -65,5 +65,3 @@ export const canonicalRules = [
     (v, { g }, { root }) => (holds(v.inner.dtype, v.x.dtype) ? g.cast(v.x, { dtype: root.attrs.dtype as DType }) : undefined),
   ),
 ];
-
-export const canonicalise = rulePass("canonicalise", canonicalRules);

@@ -1,19 +1,21 @@
 import type { Graph } from "@rlxjs/ir";
 import type { Kernel } from "../backend.ts";
-import { algebra } from "./algebra.ts";
-import { canonicalise } from "./canonicalise.ts";
+import { algebraRules } from "./algebra.ts";
+import { canonicalRules } from "./canonicalise.ts";
 import { cse } from "./cse.ts";
+import { decomposePass, type Decomposition } from "./decompose.ts";
+import { dispatch, type DispatchReport } from "./dispatch.ts";
 import { dce } from "./dce.ts";
 import { epilogues } from "./epilogues.ts";
 import { fold } from "./fold.ts";
 import { fuseRules } from "./fusion-rules.ts";
 import { KernelSet } from "./kernels.ts";
-import { type DispatchReport, legalise } from "./legalise.ts";
 import { mergeShared } from "./merge-shared.ts";
 import { defaultPassOptions, type PassOptions } from "./options.ts";
 import { order } from "./order.ts";
 import { type Miss, type Pass, type PassStats, runPasses } from "./pass.ts";
 import { regions } from "./regions.ts";
+import { rulePass } from "./rules.ts";
 
 export interface CompiledPasses {
   /** The graph to lower: every node is a leaf, a view, prepared from weights, taken by a kernel, or a reference step. */
@@ -24,17 +26,21 @@ export interface CompiledPasses {
   readonly misses: readonly Miss[];
 }
 
+const rewrite = rulePass("rewrite", [...canonicalRules, ...algebraRules]);
 /** Exact: the results keep every bit. */
-export const simplifyPasses: readonly Pass[] = [dce, fold, canonicalise, algebra, cse, dce];
+export const simplifyPasses: readonly Pass[] = [dce, fold, rewrite, fold, cse, dce];
 /** Fewer, larger nodes that the backend has kernels for; results stay within the ops' error bounds. */
-export const fusePasses: readonly Pass[] = [order, mergeShared, fuseRules, dce, epilogues, regions, dce];
+const mergePasses: readonly Pass[] = [order, mergeShared, fuseRules, dce];
+/** Elementwise work goes into routines and regions; after decomposition, so that the parts of decomposed ops do too. */
+const elementwisePasses: readonly Pass[] = [epilogues, regions, dce];
 
 /** Simplify, fuse and legalise a graph for a backend's kernels. Throws UnsupportedOpsError when `forbidReference` is broken. */
 export function compileGraph(graph: Graph, kernels: readonly Kernel[], options: Partial<PassOptions> = {}): CompiledPasses {
   const full: PassOptions = { ...defaultPassOptions, ...options };
   const set = new KernelSet(kernels);
-  const passes = full.fuse ? [...simplifyPasses, ...fusePasses] : simplifyPasses;
-  const { graph: fused, stats, misses } = runPasses(graph, passes, set, full);
-  const { graph: legal, report } = legalise(fused, set, full);
-  return { graph: legal, report, stats, misses };
+  const decomposed: Decomposition[] = [];
+  const decompose = decomposePass(decomposed);
+  const passes = full.fuse ? [...simplifyPasses, ...mergePasses, decompose, ...elementwisePasses] : [...simplifyPasses, decompose, dce];
+  const { graph: legal, stats, misses } = runPasses(graph, passes, set, full);
+  return { graph: legal, report: dispatch(legal, decomposed, set, full), stats, misses };
 }

@@ -34,8 +34,7 @@ export const epilogues: Pass = {
       for (let length = tail.length; length > 0; length--) {
         const members = tail.slice(0, length);
         const plan = planOf(view, routine, members, context);
-        const answer =
-          typeof plan === "string" ? plan : context.kernels.probe(ops.withEpilogue, view.operands(plan.inputs), plan.attrs);
+        const answer = typeof plan === "string" ? plan : context.kernels.probe(ops.withEpilogue, view.operands(plan.inputs), plan.attrs);
         if (typeof plan !== "string" && typeof answer !== "string") {
           for (const node of [routine, ...members]) taken.add(node);
           plans.set(members.at(-1) ?? routine, plan);

@@ -1,5 +1,5 @@
 import { RlxError } from "@rlxjs/ir";
-import type { DispatchEntry } from "./legalise.ts";
+import type { DispatchEntry } from "./dispatch.ts";
 
 /** Nodes that neither the backend's kernels nor a decomposition cover, while the references are not allowed. */
 export class UnsupportedOpsError extends RlxError {

@@ -48,7 +48,7 @@ export const fusionPass = (name: string, rules: readonly FusionRule[]): Pass => 
         for (const rule of candidates(view.def(root))) {
           const match = matchPattern(view, rule.pattern, root);
           if (!match) continue;
-          const result = "shared" in match ? shared(match.shared) : checked(rule.fuse(match, view), root, view, context);
+          const result = checked(rule.fuse(match, view), match, view, context);
           if (!result) continue;
           if ("reason" in result) misses.push(() => context.missed(rule.name, root, result.reason, result.detail));
           else if (!result.results.some((v) => claimed.has(v))) {
@@ -77,16 +77,15 @@ export const fusionPass = (name: string, rules: readonly FusionRule[]): Pass => 
   },
 });
 
-const shared = ({ id, op }: Node): Refusal => ({ reason: "multi-consumer", detail: `the result of node ${id} (${op}) has other readers` });
-
 /** The fused node runs where the root was: its operands must still be there, and nobody may need its other results earlier. */
 function checked(
   plan: FusedNode | Refusal | undefined,
-  root: Node,
+  { root, shared }: Match,
   view: GraphView,
   { kernels }: PassContext,
 ): FusedNode | Refusal | undefined {
   if (!plan || "reason" in plan) return plan;
+  if (shared) return { reason: "multi-consumer", detail: `the result of node ${shared.id} (${shared.op}) has other readers` };
   const early = plan.results.flatMap((v) => view.users(v)).find((user) => user.id < root.id);
   if (early) return { reason: "order", detail: `node ${early.id} (${early.op}) needs a result earlier` };
   if (plan.inputs.some((v) => v >= 0 && view.overwrittenBefore(v, root.id)))

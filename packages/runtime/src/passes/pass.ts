@@ -32,12 +32,7 @@ export interface PassContext {
   readonly options: PassOptions;
   view(graph: Graph): GraphView;
   applied(pattern: string): void;
-  missed(
-    pattern: string,
-    node: Node,
-    reason: MissReason,
-    detail: string,
-  ): void;
+  missed(pattern: string, node: Node, reason: MissReason, detail: string): void;
 }
 
 export interface Pass {

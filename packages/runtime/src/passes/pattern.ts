@@ -4,7 +4,7 @@ import type { GraphView } from "./graph-view.ts";
 /** What a rule looks for: a value of any kind, a constant, or an op over patterns. `N` are the names that it captures. */
 export type Pattern<N extends string = string> =
   | { readonly kind: "any"; readonly name: N }
-  | { readonly kind: "constant"; readonly name: N; readonly test: (element: number) => boolean }
+  | { readonly kind: "constant"; readonly name?: N; readonly test: (element: number) => boolean }
   | OpPattern<N>;
 export interface OpPattern<N extends string = string> {
   readonly kind: "op";
@@ -26,7 +26,7 @@ export const constant = <const N extends string>(name: N, test: (element: number
   test,
 });
 /** A constant whose elements all are this very number: 0 and -0 differ. */
-export const is = (element: number): Pattern<never> => ({ kind: "constant", name: "" as never, test: (v) => Object.is(v, element) });
+export const is = (element: number): Pattern<never> => ({ kind: "constant", test: (v) => Object.is(v, element) });
 /** An op over patterns; operands of commutative ops match in both orders. */
 export const op = <const N extends string = never>(name: OpPattern["op"], ...args: readonly Pattern<N>[]): OpPattern<N> => ({
   kind: "op",
@@ -44,66 +44,61 @@ export interface Match<N extends string = string> {
   readonly values: Readonly<Record<N, ValueId>>;
   /** The node that makes a captured value. */
   node(name: N): Node;
-}
-/** The pattern is there, but an inner result has other readers. */
-export interface NearMiss {
-  readonly shared: Node;
+  /** A node whose result should have had no other reader: the pattern is nearly there. */
+  readonly shared?: Node;
 }
 
-type Captures = ReadonlyMap<string, ValueId>;
+interface Captures {
+  readonly values: ReadonlyMap<string, ValueId>;
+  readonly shared?: Node;
+}
 
 export const rootMatches = (pattern: OpPattern, def: AnyOpDef): boolean =>
   typeof pattern.op === "string" ? pattern.op === def.name : pattern.op(def);
 
 /** Match a pattern at a node. */
-export function matchPattern<N extends string>(view: GraphView, pattern: OpPattern<N>, root: Node): Match<N> | NearMiss | undefined {
-  const found = matchNode(view, pattern, root, new Map());
-  if (!found || "shared" in found) return found;
-  const values = Object.fromEntries(found) as Record<N, ValueId>;
-  return { root, values, node: (name) => view.producer(values[name]) };
+export function matchPattern<N extends string>(view: GraphView, pattern: OpPattern<N>, root: Node): Match<N> | undefined {
+  const found = matchNode(view, pattern, root, { values: new Map() });
+  if (!found) return undefined;
+  const values = Object.fromEntries(found.values) as Record<N, ValueId>;
+  return { root, values, node: (name) => view.producer(values[name]), ...(found.shared ? { shared: found.shared } : {}) };
 }
 
-function matchNode(view: GraphView, pattern: OpPattern, node: Node, captures: Captures): Captures | NearMiss | undefined {
+function matchNode(view: GraphView, pattern: OpPattern, node: Node, captures: Captures): Captures | undefined {
   const def = view.def(node);
   if (!rootMatches(pattern, def)) return undefined;
-  const [first = NONE, second = NONE, ...rest] = node.inputs;
   const straight = matchArgs(view, pattern, node.inputs, captures);
-  if (straight || !def.traits.commutative || pattern.args.length < 2) return straight;
-  return matchArgs(view, pattern, [second, first, ...rest], captures);
+  if ((straight && !straight.shared) || !def.traits.commutative || pattern.args.length < 2) return straight;
+  const [first = NONE, second = NONE, ...rest] = node.inputs;
+  return matchArgs(view, pattern, [second, first, ...rest], captures) ?? straight;
 }
 
-function matchArgs(view: GraphView, pattern: OpPattern, inputs: readonly ValueId[], captures: Captures): Captures | NearMiss | undefined {
-  let current = captures;
-  let near: NearMiss | undefined;
-  for (const [i, arg] of pattern.args.entries()) {
-    const next = matchValue(view, arg, inputs[i] ?? NONE, current);
-    if (!next) return undefined;
-    if ("shared" in next) near = next;
-    else current = next;
-  }
-  return near ?? current;
+function matchArgs(view: GraphView, pattern: OpPattern, inputs: readonly ValueId[], captures: Captures): Captures | undefined {
+  let current: Captures | undefined = captures;
+  for (const [i, arg] of pattern.args.entries()) current = current && matchValue(view, arg, inputs[i] ?? NONE, current);
+  return current;
 }
 
-function matchValue(view: GraphView, pattern: Pattern, value: ValueId, captures: Captures): Captures | NearMiss | undefined {
+function matchValue(view: GraphView, pattern: Pattern, value: ValueId, captures: Captures): Captures | undefined {
   if (value === NONE) return undefined;
   if (pattern.kind === "op") {
     if (view.type(value).index !== 0) return undefined;
     const node = view.producer(value);
     const inner = matchNode(view, pattern, node, captures);
-    if (!inner || "shared" in inner) return inner;
-    if (pattern.sole && view.soleUser(value) === undefined) return { shared: node };
-    return pattern.name === undefined ? inner : capture(inner, pattern.name, value);
+    if (!inner) return undefined;
+    const checked = pattern.sole && view.soleUser(value) === undefined ? { ...inner, shared: node } : inner;
+    return pattern.name === undefined ? checked : capture(checked, pattern.name, value);
   }
   if (pattern.kind === "constant") {
     const element = view.splat(value);
     if (element === undefined || !pattern.test(element)) return undefined;
-    return pattern.name === "" ? captures : capture(captures, pattern.name, value);
+    return pattern.name === undefined ? captures : capture(captures, pattern.name, value);
   }
   return capture(captures, pattern.name, value);
 }
 
 function capture(captures: Captures, name: string, value: ValueId): Captures | undefined {
-  const known = captures.get(name);
+  const known = captures.values.get(name);
   if (known !== undefined) return known === value ? captures : undefined;
-  return new Map(captures).set(name, value);
+  return { ...captures, values: new Map(captures.values).set(name, value) };
 }

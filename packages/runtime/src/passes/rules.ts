@@ -49,6 +49,7 @@ function applyRules(pass: string, graph: Graph, rules: readonly RewriteRule[], c
   let fuel = 1000 + 4 * graph.nodes.length;
   for (let current = graph; ; ) {
     const view = context.view(current);
+    if (!current.nodes.some((n) => candidates(view.def(n)).some((r) => matchPattern(view, r.pattern, n)))) return current;
     const rewriter = new Rewriter(view);
     const used = new Map<string, number>();
     for (const node of current.nodes) {
@@ -70,7 +71,7 @@ function replace(rule: RewriteRule, node: Node, rewriter: Rewriter): boolean {
   const { view, builder } = rewriter;
   const match = matchPattern(view, rule.pattern, node);
   const [out] = node.outputs;
-  if (!match || "shared" in match || out === undefined || node.outputs.length !== 1) return false;
+  if (!match || match.shared || out === undefined || node.outputs.length !== 1) return false;
   builder.origin = node.origin;
   const value = rule.build(match, { g: builder, view, value: (old) => rewriter.value(old) });
   // A constant operand may have broadcast the other one: then the rule does not hold.
