@@ -30,10 +30,9 @@ test("an aborted run rejects with the reason of the signal, and the graph stays 
   const controller = new AbortController();
   const run = compiled.run({ inputs, signal: controller.signal });
   await nextTask();
-  const aborted = performance.now();
   controller.abort();
   await expect(run).rejects.toMatchObject({ name: "AbortError" });
-  expect(performance.now() - aborted).toBeLessThan(200);
+  expect(compiled.stats().hostSteps, "it stopped early").toBeLessThan(compiled.program.steps.length / 2);
   await expect(compiled.run({ inputs, signal: AbortSignal.abort("no more") })).rejects.toBe("no more");
   expect(() => compiled.runSync({ inputs, signal: AbortSignal.abort("no more") })).toThrow("no more");
   expect(compiled.stats().runs).toBe(0);

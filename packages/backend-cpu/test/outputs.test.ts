@@ -83,7 +83,9 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     await expect(compiled.run({ inputs, into: { a: new Float32Array(4) } })).rejects.toMatchInlineSnapshot(
       `[OutputError: graph "two": output "a": expected 12 bytes for f32[3], got 16]`,
     );
-    await expect(compiled.run({ inputs, into: { a: inputs.x } })).rejects.toMatchInlineSnapshot(`[OutputError: graph "two": output "a": its memory is also that of input "x"]`);
+    await expect(compiled.run({ inputs, into: { a: inputs.x } })).rejects.toMatchInlineSnapshot(
+      `[OutputError: graph "two": output "a": its memory is also that of input "x"]`,
+    );
     await expect(compiled.run({ inputs, into: { a: new Int32Array(3) } })).rejects.toMatchInlineSnapshot(
       `[OutputError: graph "two": output "a": expected a Float32Array, got a Int32Array]`,
     );
