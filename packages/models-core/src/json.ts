@@ -9,39 +9,51 @@ export type JsonObject = { readonly [key: string]: Json };
 
 export const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** Deeper than any configuration, and shallow enough for code that recurses over the value. */
+const maxDepth = 100;
+
 /** Parse JSON. A key that occurs twice in one object is an error: readers disagree about which one counts. */
 export function parseJson(file: string, text: string): Json {
-  let value: Json;
+  checkStructure(file, text);
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
-    throw new ModelFileError({ file, expected: "JSON", given: error instanceof Error ? error.message.slice(0, 200) : "other text" });
+    throw notJson(file, error);
   }
-  const repeated = findRepeatedKey(text);
-  if (repeated !== undefined) throw new ModelFileError({ file, tensor: repeated, expected: "each key once", given: "the key twice" });
-  return value;
 }
 
-/** The first key that repeats inside its object. `text` is valid JSON. */
-function findRepeatedKey(text: string): string | undefined {
+const notJson = (file: string, error: unknown): ModelFileError =>
+  new ModelFileError({ file, expected: "JSON", given: error instanceof Error ? error.message.slice(0, 200) : "other text" });
+
+/** Depth and repeated keys, before anything is built. Text that is not JSON is left to the parser. */
+function checkStructure(file: string, text: string): void {
   // One entry per open bracket: the keys so far, or null inside an array.
   const open: (Set<string> | null)[] = [];
   for (let i = 0; i < text.length; i++) {
-    const c = text[i];
-    if (c === "{") open.push(new Set());
-    else if (c === "[") open.push(null);
-    else if (c === "}" || c === "]") open.pop();
-    else if (c === '"') {
+    const c = text.charCodeAt(i);
+    if (c === braceOpen || c === bracketOpen) {
+      open.push(c === braceOpen ? new Set() : null);
+      if (open.length > maxDepth) throw new ModelFileError({ file, expected: `JSON at most ${maxDepth} deep`, given: "deeper" });
+    } else if (c === braceClose || c === bracketClose) open.pop();
+    else if (c === quotes) {
       const start = i++;
-      while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+      while (i < text.length && text.charCodeAt(i) !== quotes) i += text.charCodeAt(i) === backslash ? 2 : 1;
       const keys = open[open.length - 1];
       if (!keys || !isKey(text, i + 1)) continue;
-      const key = JSON.parse(text.slice(start, i + 1));
-      if (keys.has(key)) return key;
+      const key = unescape(file, text.slice(start, i + 1));
+      if (keys.has(key)) throw new ModelFileError({ file, tensor: key, expected: "each key once", given: "the key twice" });
       keys.add(key);
     }
   }
-  return undefined;
+}
+const [braceOpen, braceClose, bracketOpen, bracketClose, quotes, backslash] = [0x7b, 0x7d, 0x5b, 0x5d, 0x22, 0x5c];
+
+function unescape(file: string, literal: string): string {
+  try {
+    return JSON.parse(literal);
+  } catch (error) {
+    throw notJson(file, error);
+  }
 }
 
 function isKey(text: string, at: number): boolean {

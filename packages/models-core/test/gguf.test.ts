@@ -99,11 +99,17 @@ describe("GGUF", () => {
     using c = await open(bytes);
     expect(c.version).toBe(2);
     v.setUint32(4, 1, true);
-    await expect(open(bytes)).rejects.toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m.gguf: expected GGUF version 2 or 3, got version 1]`);
+    await expect(open(bytes)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m.gguf: expected GGUF version 2 or 3, got version 1]`,
+    );
     v.setUint32(4, 3, false);
-    await expect(open(bytes)).rejects.toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m.gguf: expected a little-endian file, got a big-endian one, version 3]`);
+    await expect(open(bytes)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m.gguf: expected a little-endian file, got a big-endian one, version 3]`,
+    );
     v.setUint32(0, 0, true);
-    await expect(open(bytes)).rejects.toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m.gguf: expected a GGUF file, got magic 0x00000000]`);
+    await expect(open(bytes)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m.gguf: expected a GGUF file, got magic 0x00000000]`,
+    );
   });
 
   it("reads a header that is longer than the first read, and only the header", async () => {
@@ -132,9 +138,15 @@ describe("GGUF", () => {
   it("tells a getter's caller which type a key has", async () => {
     using c = await open(await write(metadata));
     expect(c.metadata.number("no such key")).toBeUndefined();
-    expect(() => c.metadata.number("string")).toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m.gguf: "string": expected a number below 2^53, got string "naïve 🦊\\u0000"]`);
-    expect(() => c.metadata.number("u64")).toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m.gguf: "u64": expected a number below 2^53, got u64 18446744073709551615]`);
-    expect(() => c.metadata.strings("numbers")).toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m.gguf: "numbers": expected an array of strings, got an array of 2 f32]`);
+    expect(() => c.metadata.number("string")).toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m.gguf: "string": expected a number below 2^53, got string "naïve 🦊\\u0000"]`,
+    );
+    expect(() => c.metadata.number("u64")).toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m.gguf: "u64": expected a number below 2^53, got u64 18446744073709551615]`,
+    );
+    expect(() => c.metadata.strings("numbers")).toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m.gguf: "numbers": expected an array of strings, got an array of 2 f32]`,
+    );
     expect(() => c.metadata.numbers("longs")).toThrow(ModelFileError);
     expect(() => c.metadata.booleans("strings")).toThrow(ModelFileError);
   });
@@ -165,6 +177,7 @@ describe("hostile GGUF", () => {
     ["an array of 2^61 u64", pad(raw(...head(0n, 1n), "k", 9, 10, 2n ** 61n), 100)],
     ["an array of 2^32 strings", pad(raw(...head(0n, 1n), "k", 9, 8, 2n ** 32n), 100)],
     ["arrays in arrays without end", pad(raw(...head(0n, 1n), "k", ...Array.from({ length: 8 }, () => [9, 9, 1n] as const).flat()), 100)],
+    ["a hundred thousand empty arrays", pad(raw(...head(0n, 1n), "k", 9, 9, 100_000n), 1_200_000)],
     ["a value type that is not known", pad(raw(...head(0n, 1n), "k", 13, 0), 100)],
     ["a bool of 2", pad(raw(...head(0n, 1n), "k", 7, 2), 100)],
     ["a key twice", pad(raw(...head(0n, 2n), "k", 4, 1, "k", 4, 1), 100)],
@@ -229,8 +242,12 @@ describe("split GGUF", () => {
     expect((await c.tensor("b")).toArray()).toEqual([1]);
   });
   it("is refused when a part is missing or not the one that its name says", async () => {
-    await expect(openGgufIn(await directory(part(0, "a")), names[0])).rejects.toThrowErrorMatchingInlineSnapshot(`[ModelFileError: dir: expected the file m-00002-of-00002.gguf, got no such file]`);
-    await expect(openGgufIn(await directory(part(0, "a"), part(0, "b")), names[0])).rejects.toThrowErrorMatchingInlineSnapshot(`[ModelFileError: m-00002-of-00002.gguf: "split.no, split.count": expected part 1 of 2, as the file's name says, got part 0 of 2]`);
+    await expect(openGgufIn(await directory(part(0, "a")), names[0])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: dir: expected the file m-00002-of-00002.gguf, got no such file]`,
+    );
+    await expect(openGgufIn(await directory(part(0, "a"), part(0, "b")), names[0])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ModelFileError: m-00002-of-00002.gguf: "split.no, split.count": expected part 1 of 2, as the file's name says, got part 0 of 2]`,
+    );
     await expect(openGgufIn(await directory(part(0, "a"), part(1, "a")), names[0])).rejects.toThrow(ModelFileError);
     await expect(openGgufIn(await directory(part(0, "a", 3), part(1, "b", 3)), names[0])).rejects.toThrow(ModelFileError);
   });

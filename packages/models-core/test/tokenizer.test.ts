@@ -63,7 +63,9 @@ describe.each([
 
 describe("Tokenizer", () => {
   it("refuses ids that it does not know", () => {
-    expect(() => demo.decode([1, 5000])).toThrowErrorMatchingInlineSnapshot(`[TokenizerError: tokenizer.json: expected token ids of the vocabulary (1024 ids), got 5000]`);
+    expect(() => demo.decode([1, 5000])).toThrowErrorMatchingInlineSnapshot(
+      `[TokenizerError: tokenizer.json: expected token ids of the vocabulary (1024 ids), got 5000]`,
+    );
     expect(demo.decode([])).toBe("");
   });
   it("refuses a file that is no tokenizer", () => {
@@ -77,7 +79,9 @@ describe("Tokenizer", () => {
     const messages = [{ role: "user", content: "Hi & bye" }];
     expect(t.applyChatTemplate(messages)).toBe("<s><user>Hi & bye</user><assistant>");
     expect(t.applyChatTemplate(messages, { addGenerationPrompt: false })).toBe("<s><user>Hi & bye</user>");
-    expect(() => demo.applyChatTemplate(messages)).toThrowErrorMatchingInlineSnapshot(`[TokenizerError: tokenizer.json: expected a chat template, got a model without one]`);
+    expect(() => demo.applyChatTemplate(messages)).toThrowErrorMatchingInlineSnapshot(
+      `[TokenizerError: tokenizer.json: expected a chat template, got a model without one]`,
+    );
     expect(() => new Tokenizer(demoJson, { chat_template: "{% if %}" })).toThrow(TokenizerError);
     const refusing = new Tokenizer(demoJson, { chat_template: "{{ raise_exception('no such role') }}" });
     expect(() => refusing.applyChatTemplate(messages)).toThrow(/no such role/);
@@ -103,7 +107,7 @@ describe("StreamDecoder", () => {
         fc.pre(!/<(pad|s|\/s)>/.test(text));
         const pieces = stream(demo, demo.encode(text));
         expect(pieces.join("")).toBe(text);
-        for (const p of pieces) expect(p.isWellFormed()).toBe(true);
+        for (const p of pieces) expect(Buffer.from(p).toString()).toBe(p);
       }),
     );
   });
@@ -226,10 +230,14 @@ describe("other kinds of tokenizer through GGUF", () => {
     const { values } = tokenizerToGguf(demoJson, demoConfig, 1024);
     const rest = without(values, "tokenizer.huggingface.json", "tokenizer.ggml.model", "tokenizer.ggml.pre");
     const kind = (value: string): [string, GgufValue] => ["tokenizer.ggml.model", { type: "string", value }];
-    await expect(fromMetadata([...rest, kind("rwkv")])).rejects.toThrowErrorMatchingInlineSnapshot(`[TokenizerError: m.gguf: tokenizer.ggml.model: expected gpt2, llama or bert, got "rwkv"]`);
+    await expect(fromMetadata([...rest, kind("rwkv")])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[TokenizerError: m.gguf: tokenizer.ggml.model: expected gpt2, llama or bert, got "rwkv"]`,
+    );
     await expect(
       fromMetadata([...rest, kind("gpt2"), ["tokenizer.ggml.pre", { type: "string", value: "poro" }]]),
-    ).rejects.toThrowErrorMatchingInlineSnapshot(`[TokenizerError: m.gguf: tokenizer.ggml.pre: expected one of gpt-2, llama-bpe, qwen2, smollm, tekken, default, got "poro"]`);
+    ).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[TokenizerError: m.gguf: tokenizer.ggml.pre: expected one of gpt-2, llama-bpe, qwen2, smollm, tekken, default, got "poro"]`,
+    );
     await expect(fromMetadata([...rest, kind("llama")])).rejects.toThrow(TokenizerError);
     await expect(fromMetadata([["tokenizer.huggingface.json", { type: "string", value: "{" }]])).rejects.toThrow(ModelFileError);
     expect(await fromMetadata([kind("none")])).toBeUndefined();
@@ -237,7 +245,9 @@ describe("other kinds of tokenizer through GGUF", () => {
   });
 
   it("ids beyond the model's rows, and kinds that GGUF has no form for, are errors", () => {
-    expect(() => tokenizerToGguf(demoJson, demoConfig, 1000)).toThrowErrorMatchingInlineSnapshot(`[TokenizerError: tokenizer.json: token "Ġcookie": expected an id below the model's 1000 rows, got 1000]`);
+    expect(() => tokenizerToGguf(demoJson, demoConfig, 1000)).toThrowErrorMatchingInlineSnapshot(
+      `[TokenizerError: tokenizer.json: token "Ġcookie": expected an id below the model's 1000 rows, got 1000]`,
+    );
     expect(() => tokenizerToGguf({ model: { type: "Unigram", vocab: {} } }, {}, 10)).toThrow(TokenizerError);
     const other = tokenizerToGguf({ ...demoJson, pre_tokenizer: { type: "Whitespace" } }, demoConfig, 1024);
     expect(other.notes).toHaveLength(1);

@@ -1,6 +1,12 @@
 import { z } from "zod";
 import { ModelConfigError, show } from "../errors.ts";
 
+/** The largest sizes that are believed, so that a hostile file cannot make anything large before its tensors are looked at. */
+export const maxHeadDim = 2 ** 14;
+export const maxVocab = 2 ** 24;
+export const maxExperts = 2 ** 14;
+export const maxLayers = 4096;
+
 /** Counts that sizes are computed from: bounded so that products stay exact. */
 export const count = z
   .int()

@@ -1,5 +1,6 @@
 import { ModelConfigError, show } from "../errors.ts";
 import type { GgufCheckpoint } from "../gguf/reader.ts";
+import { maxExperts, maxHeadDim, maxLayers, maxVocab } from "./fields.ts";
 import {
   type Activation,
   type Architecture,
@@ -28,14 +29,14 @@ export async function readGgufConfig(checkpoint: GgufCheckpoint): Promise<ModelC
   const key = (k: string): string => `${architecture}.${k}`;
   const fields = new Fields(checkpoint, architecture);
   const { numLayers, hiddenSize, numHeads } = {
-    numLayers: fields.count("block_count", { max: 4096 }),
+    numLayers: fields.count("block_count", { max: maxLayers }),
     hiddenSize: fields.count("embedding_length"),
     numHeads: fields.count("attention.head_count"),
   };
   const numKvHeads = fields.count("attention.head_count_kv", { otherwise: numHeads });
   if (numHeads % numKvHeads !== 0)
     throw new ModelConfigError(file, key("attention.head_count_kv"), `a divisor of the ${numHeads} heads`, `${numKvHeads}`);
-  const headDim = fields.count("attention.key_length", { otherwise: hiddenSize / numHeads });
+  const headDim = fields.count("attention.key_length", { otherwise: hiddenSize / numHeads, max: maxHeadDim });
   const valueLength = fields.count("attention.value_length", { otherwise: headDim });
   if (valueLength !== headDim)
     throw new ModelConfigError(file, key("attention.value_length"), `${headDim}, as the key length`, `${valueLength}`);
@@ -48,7 +49,7 @@ export async function readGgufConfig(checkpoint: GgufCheckpoint): Promise<ModelC
   return {
     architecture,
     naming: "gguf",
-    vocabSize: fields.count("vocab_size", { otherwise: checkpoint.info("token_embd.weight").shape[0] ?? 0 }),
+    vocabSize: fields.count("vocab_size", { otherwise: checkpoint.info("token_embd.weight").shape[0] ?? 0, max: maxVocab }),
     hiddenSize,
     intermediateSize: fields.count("feed_forward_length"),
     numLayers,
@@ -207,7 +208,7 @@ async function readScaling(checkpoint: GgufCheckpoint, fields: Fields, dim: numb
 }
 
 function readMoe(fields: Fields, checkpoint: GgufCheckpoint, numLayers: number): ModelConfig["moe"] {
-  const numExperts = fields.count("expert_count");
+  const numExperts = fields.count("expert_count", { max: maxExperts });
   return {
     numExperts,
     numExpertsPerToken: fields.count("expert_used_count", { max: numExperts }),

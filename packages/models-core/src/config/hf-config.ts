@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ModelConfigError, show } from "../errors.ts";
 import { isObject, type JsonObject } from "../json.ts";
-import { count, index, parseFields, positive } from "./fields.ts";
+import { count, index, maxExperts, maxHeadDim, maxLayers, maxVocab, parseFields, positive } from "./fields.ts";
 import { readHfRope } from "./hf-rope.ts";
 import type { Activation, Architecture, LayerType, ModelConfig, MoeConfig } from "./model-config.ts";
 
@@ -91,10 +91,10 @@ const activations = new Map<string, Activation>([
 
 const tokenIds = z.union([index, z.array(index)]).nullish();
 const schema = z.object({
-  vocab_size: count.nullish(),
+  vocab_size: count.max(maxVocab).nullish(),
   hidden_size: count,
   intermediate_size: count,
-  num_hidden_layers: count.max(4096),
+  num_hidden_layers: count.max(maxLayers),
   num_attention_heads: count.nullish(),
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),
@@ -116,8 +116,8 @@ const schema = z.object({
   attn_logit_softcapping: positive.nullish(),
   final_logit_softcapping: positive.nullish(),
   use_bidirectional_attention: z.boolean().nullish(),
-  num_experts: index.nullish(),
-  num_local_experts: index.nullish(),
+  num_experts: index.max(maxExperts).nullish(),
+  num_local_experts: index.max(maxExperts).nullish(),
   num_experts_per_tok: count.nullish(),
   moe_intermediate_size: count.nullish(),
   norm_topk_prob: z.boolean().nullish(),
@@ -151,6 +151,7 @@ export function readHfConfig(json: JsonObject, generation?: JsonObject, file = "
   const headDim = c.head_dim ?? family.headDim ?? c.hidden_size / numHeads;
   if (!Number.isInteger(headDim))
     throw new ModelConfigError(file, "hidden_size", `a multiple of the ${numHeads} heads where head_dim is not given`, show(c.hidden_size));
+  if (headDim > maxHeadDim) throw new ModelConfigError(file, "head_dim", `at most ${maxHeadDim}`, `${headDim}`);
   const maxPositions = c.max_position_embeddings ?? family.maxPositions;
   const gemma = architecture === "gemma3";
   const layers = readLayers(file, family, c, config);

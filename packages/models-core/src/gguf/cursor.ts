@@ -15,6 +15,8 @@ export class NeedMore extends Error {
 /** A header with tokenizer is tens of megabytes; beyond this the file is not believed. */
 const maxHeaderBytes = 2 ** 30;
 const maxArrayDepth = 4;
+/** An empty array takes 12 bytes in a file and many more in memory. */
+const maxArrays = 2 ** 16;
 
 const readers = {
   u8: (v: DataView, at: number) => v.getUint8(at),
@@ -57,6 +59,7 @@ const leastBytes: Readonly<Record<GgufType, number>> = {
 export class Cursor {
   readonly file: string;
   at = 0;
+  #arrays = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #size: number;
@@ -133,6 +136,7 @@ export class Cursor {
   }
 
   #array(key: string, depth: number): GgufArray {
+    if (++this.#arrays > maxArrays) throw this.fail(key, `at most ${maxArrays} arrays`, "more");
     const of = this.#type(key);
     const n = this.count(`length of ${key}`, leastBytes[of]);
     switch (of) {
