@@ -40,7 +40,7 @@ function checkStructure(file: string, text: string): void {
       while (i < text.length && text.charCodeAt(i) !== quotes) i += text.charCodeAt(i) === backslash ? 2 : 1;
       const keys = open[open.length - 1];
       if (!keys || !isKey(text, i + 1)) continue;
-      const key = unescape(file, text.slice(start, i + 1));
+      const key = stringOf(file, text.slice(start, i + 1));
       if (keys.has(key)) throw new ModelFileError({ file, tensor: key, expected: "each key once", given: "the key twice" });
       keys.add(key);
     }
@@ -48,7 +48,7 @@ function checkStructure(file: string, text: string): void {
 }
 const [braceOpen, braceClose, bracketOpen, bracketClose, quotes, backslash] = [0x7b, 0x7d, 0x5b, 0x5d, 0x22, 0x5c];
 
-function unescape(file: string, literal: string): string {
+function stringOf(file: string, literal: string): string {
   try {
     return JSON.parse(literal);
   } catch (error) {
