@@ -2,6 +2,7 @@ export * from "./blocks.ts";
 export { errorBound, findMismatch, type Mismatch } from "./bound.ts";
 export * from "./builder.ts";
 export { checkAttrs, checkInputs, namedInputs } from "./check.ts";
+export { Graph } from "./define.ts";
 export * from "./dim.ts";
 export { renderOpTable } from "./docs.ts";
 export * from "./dtype.ts";
