@@ -128,6 +128,15 @@ void add_values(const float* weights, const float* values, size_t stride, size_t
   }
 }
 
+void add_values_of(size_t rows, const float* weights, const float* values, size_t stride, size_t from, size_t to, size_t vectors, float* out, size_t out_stride) {
+  switch (rows) {
+    case 1: return add_values<1>(weights, values, stride, from, to, vectors, out, out_stride);
+    case 2: return add_values<2>(weights, values, stride, from, to, vectors, out, out_stride);
+    case 3: return add_values<3>(weights, values, stride, from, to, vectors, out, out_stride);
+    default: return add_values<4>(weights, values, stride, from, to, vectors, out, out_stride);
+  }
+}
+
 struct Span {
   size_t from, to;
 };
@@ -170,12 +179,12 @@ void attend_range(const Attention& a, const Rows& rows, const HeadRows& keys, co
         own[i] = visible(rows, r + i, at, count);
         common = {most(common.from, own[i].from), least(common.to, own[i].to)};
       }
-      const bool together = m == kTileRows && !a.mask.tensor && common.from < common.to;
+      const bool together = !a.mask.tensor && common.from < common.to;
       const float* w = weights + r * kScores;
       float* o = out.values + r * out_stride;
       if (together) {
         for (size_t i = 0; i < m; i++) add_values<1>(w + i * kScores, block, stride, own[i].from, common.from, vectors, o + i * out_stride, 0);
-        add_values<kTileRows>(w, block, stride, common.from, common.to, vectors, o, out_stride);
+        add_values_of(m, w, block, stride, common.from, common.to, vectors, o, out_stride);
         for (size_t i = 0; i < m; i++) add_values<1>(w + i * kScores, block, stride, common.to, own[i].to, vectors, o + i * out_stride, 0);
         continue;
       }
