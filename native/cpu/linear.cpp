@@ -37,7 +37,9 @@ const char* run_jobs(const rlx_args* args, const Jobs& jobs, size_t x_rows, size
     to_f32(x.dtype, x.data, x_rows * k, converted);
     rows = converted;
   }
-  float_linear(jobs, rows, w, n, k, sink, args->pool);
+  rlx_tensor floats = w;
+  if (!is_float(w.dtype)) floats.dtype = RLX_F16;  // a K format, packed as "f16"
+  float_linear(jobs, rows, floats, n, k, sink, args->pool);
   return nullptr;
 }
 

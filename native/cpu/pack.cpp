@@ -1,4 +1,6 @@
 #include "pack.h"
+#include "blocks.h"
+#include "dot_tile.h"
 #include "families.h"
 
 namespace rlx {
@@ -41,7 +43,36 @@ void rows16_pack(int32_t dtype, const uint8_t* source, int64_t n, int64_t k, uin
   rlx_parallel(pool, (call.n + kPackRows - 1) / kPackRows, pack_group, &call);
 }
 
-const rlx_packer_entry kPackers[] = {{"rows16", rows16_bytes, rows16_pack}};
+// "f16": the rows as they are, each value of a K format rounded to f16.
+bool is_k_format(int32_t dtype) { return dtype == RLX_Q4_K || dtype == RLX_Q5_K || dtype == RLX_Q6_K; }
+
+size_t f16_bytes(int32_t dtype, int64_t n, int64_t k) { return is_k_format(dtype) ? static_cast<size_t>(n) * static_cast<size_t>(k) * 2 : 0; }
+
+constexpr size_t kBlock = 256;
+constexpr size_t kBlocksPerTask = 64;
+
+struct Decode {
+  int32_t dtype;
+  const uint8_t* source;
+  uint8_t* target;
+  size_t blocks;
+};
+
+void decode_task(void* context, size_t index) {
+  const Decode& c = *static_cast<const Decode*>(context);
+  for (size_t b = index * kBlocksPerTask; b < c.blocks && b < (index + 1) * kBlocksPerTask; b++) {
+    float values[kBlock];
+    RLX_BASE::decode_block(c.dtype, c.source + b * RLX_BASE::block_bytes(c.dtype), values);
+    from_f32(RLX_F16, values, kBlock, c.target + b * kBlock * 2);
+  }
+}
+
+void f16_pack(int32_t dtype, const uint8_t* source, int64_t n, int64_t k, uint8_t* target, rlx_pool* pool) {
+  Decode call{dtype, source, target, static_cast<size_t>(n) * static_cast<size_t>(k) / kBlock};
+  rlx_parallel(pool, (call.blocks + kBlocksPerTask - 1) / kBlocksPerTask, decode_task, &call);
+}
+
+const rlx_packer_entry kPackers[] = {{"rows16", rows16_bytes, rows16_pack}, {"f16", f16_bytes, f16_pack}};
 
 }  // namespace
 

@@ -87,8 +87,10 @@ RLX_MATH float erf_f32(float x) {
 RLX_MATH double log_core(float x) {
   const bool tiny = x < 1.17549435e-38f;
   const int32_t b = float_bits(tiny ? x * 8388608.f : x);
-  const int32_t k = (b - 0x3f3504f3) >> 23;
-  const double m = static_cast<double>(bits_float(b - k * 8388608));  // in [sqrt(1/2), sqrt(2))
+  // Unsigned: arguments that are not positive wrap here, and are replaced by the caller.
+  const int32_t k = static_cast<int32_t>(static_cast<uint32_t>(b) - 0x3f3504f3u) >> 23;
+  const uint32_t mantissa = static_cast<uint32_t>(b) - (static_cast<uint32_t>(k) << 23);
+  const double m = static_cast<double>(bits_float(static_cast<int32_t>(mantissa)));  // in [sqrt(1/2), sqrt(2))
   const double s = (m - 1.0) / (m + 1.0);
   const double z = s * s;
   double p = 1.0 / 17;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 namespace rlx {
@@ -145,8 +146,9 @@ bool Executor::resolve(const OperandDesc& o, rlx_tensor& t, size_t& offset, std:
   // Doubles compare exactly up to 2^53, and anything above that is out of every buffer.
   const double bytes = elements > 9007199254740992.0 ? INFINITY : static_cast<double>(dtype_bytes(o.dtype, static_cast<size_t>(elements)));
   if (at < 0 || at > static_cast<double>(memory.bytes) || (!o.packed && at + bytes > static_cast<double>(memory.bytes))) {
-    error = "needs bytes [" + std::to_string(static_cast<int64_t>(at)) + ", " + std::to_string(static_cast<int64_t>(at + bytes)) +
-            ") of a buffer of " + std::to_string(memory.bytes);
+    char text[96];
+    std::snprintf(text, sizeof(text), "needs bytes [%.0f, %.0f) of a buffer of %zu", at, at + bytes, memory.bytes);
+    error = text;
     return false;
   }
   offset = static_cast<size_t>(at);

@@ -1,5 +1,5 @@
 // Builds the native addon into build/Release/rlxjs_cpu.node with cmake-js. Works offline: the headers are those that Node already has.
-// `--sanitize` builds with AddressSanitizer and UndefinedBehaviorSanitizer into build-sanitize/ instead.
+// `--sanitize` builds with AddressSanitizer and UndefinedBehaviorSanitizer into build/sanitize/Release/ instead.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -25,7 +25,7 @@ const args = [
   require.resolve("cmake-js/bin/cmake-js"),
   "compile",
   ...["--directory", resolve(root, "../../native")],
-  ...["--out", resolve(root, sanitize ? "build-sanitize" : "build")],
+  ...["--out", resolve(root, sanitize ? "build/sanitize" : "build")],
   ...["--parallel", String(availableParallelism())],
   `--CDRLX_NODE_ADDON_API=${resolve(addonApi)}`,
   `--CDRLX_SANITIZE=${sanitize ? "ON" : "OFF"}`,

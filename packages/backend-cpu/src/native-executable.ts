@@ -1,4 +1,4 @@
-import type { Bindings } from "@rlxjs/ir";
+import { type Bindings, RlxError } from "@rlxjs/ir";
 import { type Executable, type ExecutableStats, KernelError, type Program, REFERENCE, type RunCall, runInSlices } from "@rlxjs/runtime";
 import type { NativeCall, NativeEngine, NativeExecutable, NativeFailure } from "./addon.ts";
 import { encodeProgram } from "./encode.ts";
@@ -92,7 +92,8 @@ export class LoadedProgram implements Executable {
   #check(failure: NativeFailure | undefined, signal: AbortSignal | undefined): void {
     if (!failure) return;
     signal?.throwIfAborted();
-    throw new KernelError(this.#program, failure.step, failure.text || "the run was cancelled");
+    if (failure.step < 0) throw new RlxError("ERR_RUN", `graph "${this.#program.name}": ${failure.text || "the run was cancelled"}`);
+    throw new KernelError(this.#program, failure.step, failure.text);
   }
 
   *#hostStep(index: number, call: RunCall, micros: Float64Array | undefined): Generator<void, void> {
