@@ -52,10 +52,10 @@ test("which samples run on references", () => {
   });
   expect(left).toMatchInlineSnapshot(`
     [
-      "linear: 48 of 129",
       "attention: 3 of 39",
+      "linear: 21 of 129",
+      "grouped_linear: 6 of 34",
       "scatter: 8 of 81",
-      "grouped_linear: 12 of 34",
       "with_epilogue: 3 of 27",
     ]
   `);

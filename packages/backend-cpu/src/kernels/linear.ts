@@ -6,7 +6,10 @@ import { epilogueBytecode, maxOperands } from "./bytecode.ts";
 const vectorFloats: readonly DType[] = ["f32", "f16", "bf16"];
 /** Block formats with a packed layout: rows in groups of 16, see native/cpu/pack.h. */
 const packed: readonly DType[] = ["q8_0", "q4_0"];
-const layout = "rows16";
+/** Block formats without int8 kernels: packed as f16 rows. */
+const widened: readonly DType[] = ["q4_k", "q5_k", "q6_k"];
+const layoutOf = (w: TensorType | undefined): string | undefined =>
+  w === undefined ? undefined : packed.includes(w.dtype) ? "rows16" : widened.includes(w.dtype) ? "f16" : undefined;
 
 const isVectorFloat = (t: TensorType | undefined): boolean => t !== undefined && vectorFloats.includes(t.dtype);
 const isPacked = (t: TensorType | undefined): boolean => t !== undefined && packed.includes(t.dtype);
@@ -33,7 +36,7 @@ function rowScratch(x: TensorType | undefined, w: TensorType | undefined): numbe
 
 function acceptsLinear(x: OperandView | undefined, w: OperandView | undefined): true | string {
   if (!isVectorFloat(x)) return `x of dtype ${x?.dtype}`;
-  if (isPacked(w)) return w?.weight ? true : `w of dtype ${w?.dtype} that is not a weight`;
+  if (layoutOf(w)) return w?.weight ? true : `w of dtype ${w?.dtype} that is not a weight`;
   return isVectorFloat(w) ? true : `w of dtype ${w?.dtype}`;
 }
 
@@ -63,13 +66,16 @@ const matmul: Routine = {
   scratchBytes: ([a]) => (a && isVectorFloat(a) && a.dtype !== "f32" ? 4 * elements(a.shape) : 0),
 };
 
-const emit = (r: Routine, inputs: Slots, attrs: AttrRecord, own: number, blob?: Uint8Array<ArrayBuffer>): Emitted => ({
-  kernel: r.kernel,
-  params: [own, ...r.params(attrs)],
-  scratchBytes: r.scratchBytes(inputs),
-  ...(isPacked(inputs[1]) ? { layouts: { 1: layout } } : {}),
-  ...(blob ? { blob } : {}),
-});
+function emit(r: Routine, inputs: Slots, attrs: AttrRecord, own: number, blob?: Uint8Array<ArrayBuffer>): Emitted {
+  const layout = layoutOf(inputs[1]);
+  return {
+    kernel: r.kernel,
+    params: [own, ...r.params(attrs)],
+    scratchBytes: r.scratchBytes(inputs),
+    ...(layout ? { layouts: { 1: layout } } : {}),
+    ...(blob ? { blob } : {}),
+  };
+}
 
 const plain = (op: string, routine: Routine): Kernel => ({
   op,
