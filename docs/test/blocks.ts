@@ -28,7 +28,7 @@ const pages = [
 
 export const blocks: readonly Block[] = pages.flatMap((page) => {
   const text = readFileSync(join(root, page), "utf8");
-  return [...text.matchAll(/^```(\w+) ?(.*)\n([^]*?)^```$/gm)].map(({ index, 1: language = "", 2: info = "", 3: code = "" }) => ({
+  return [...text.matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map(({ index, 1: language = "", 2: info = "", 3: code = "" }) => ({
     page,
     line: text.slice(0, index).split("\n").length,
     language,

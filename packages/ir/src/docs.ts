@@ -32,9 +32,10 @@ function traitNames({ traits, decompose }: AnyOpDef): string[] {
   ];
 }
 
-/** The op table as Markdown: one row per op, in the table's order. `method` is how a builder calls it, `name` what graphs print. */
+/** The op table as Markdown: one row per op, by method. `method` is how a builder calls it, `name` what graphs print. */
 export function renderOpTable(table: Readonly<Record<string, AnyOpDef>> = ops): string {
-  const rows = Object.entries(table).map(([method, def]) => {
+  const byMethod = Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1));
+  const rows = byMethod.map(([method, def]) => {
     const attrs = Object.entries(def.attrs as Record<string, AttrSpec>).map(([name, spec]) => `\`${attribute(name, spec)}\``);
     const operands = (def.inputs as readonly InputSpec[]).map((s) => `\`${operand(s)}\``);
     const outputs = def.outputs.length > 1 ? ` Results: ${(def.outputs as string[]).map((n) => `\`${n}\``).join(", ")}.` : "";

@@ -43,7 +43,7 @@ export class Session implements Disposable {
   }
 
   /** Compile a graph or an HIR module; evaluates and packs its weights in slices that leave the event loop free. */
-  async compile<Out extends string>(source: Graph<Out> | HirModule, options: CompileOptions = {}): Promise<CompiledGraph<Out>> {
+  async compile<Out extends string>(source: Graph<Out> | HirModule<Out>, options: CompileOptions = {}): Promise<CompiledGraph<Out>> {
     options.signal?.throwIfAborted();
     const compiled = this.#compile<Out>(source, options);
     try {
@@ -56,7 +56,7 @@ export class Session implements Disposable {
   }
 
   /** The same, at once. */
-  compileSync<Out extends string>(source: Graph<Out> | HirModule, options: Omit<CompileOptions, "signal"> = {}): CompiledGraph<Out> {
+  compileSync<Out extends string>(source: Graph<Out> | HirModule<Out>, options: Omit<CompileOptions, "signal"> = {}): CompiledGraph<Out> {
     const compiled = this.#compile<Out>(source, options);
     try {
       if (options.weights || compiled.params.size === 0) compiled.prepareSync();
@@ -98,7 +98,7 @@ export class Session implements Disposable {
     this.#device.close();
   }
 
-  #compile<Out extends string>(source: Graph<Out> | HirModule, { weights, params, passes }: CompileOptions): CompiledGraph<Out> {
+  #compile<Out extends string>(source: Graph<Out> | HirModule<Out>, { weights, params, passes }: CompileOptions): CompiledGraph<Out> {
     const { backend } = this.#device;
     const graph = "symbols" in source ? source : lowerHir(source, params ?? ((name) => weights?.get(name)));
     verifyGraph(graph);

@@ -188,9 +188,12 @@ function opMethods(h: HirBuilderBase): HirOps {
 export const hirBuilder = (name: string): HirBuilder => new HirBuilderBase(name) as HirBuilder;
 
 /** Build a module in one expression: the callback returns its outputs by name, or one value called `out`. */
-export function defineHir(name: string, body: (h: HirBuilder) => HirValue | Readonly<Record<string, HirValue>>): HirModule {
+export function defineHir<const R extends HirValue | Readonly<Record<string, HirValue>>>(
+  name: string,
+  body: (h: HirBuilder) => R,
+): HirModule<R extends HirValue ? "out" : Extract<keyof R, string>> {
   const h = hirBuilder(name);
   const result = body(h);
-  for (const [key, value] of Object.entries(result instanceof HirValue ? { out: result } : result)) h.output(key, value);
-  return h.build();
+  for (const [key, value] of Object.entries<HirValue>(result instanceof HirValue ? { out: result } : result)) h.output(key, value);
+  return h.build() as HirModule<R extends HirValue ? "out" : Extract<keyof R, string>>;
 }

@@ -12,7 +12,7 @@ import { blockPath, HirError, type HirModule, type HirNode, type HirWeight, Miss
  * Expand every block into graph nodes that carry the block's path as `origin`. `params` says what the checkpoint has: dtypes and
  * shapes of weights come from there, so one module serves f32, f16 and quantized checkpoints.
  */
-export function lowerHir(module: HirModule, params: ParamTypes = () => undefined): Graph {
+export function lowerHir<Out extends string>(module: HirModule<Out>, params: ParamTypes = () => undefined): Graph<Out> {
   const g = graphBuilder(module.name);
   const values: Value[] = [];
   for (const node of module.nodes) {
@@ -33,7 +33,7 @@ export function lowerHir(module: HirModule, params: ParamTypes = () => undefined
   }
   g.origin = undefined;
   for (const { name, value } of module.outputs) g.output(name, valueAt(module, values, value));
-  return g.build();
+  return g.build() as Graph<Out>;
 }
 
 function lowerNode(g: Builder, module: HirModule, node: HirNode, values: Value[], params: ParamTypes): void {

@@ -26,12 +26,12 @@ export interface HirNode {
 }
 
 /** An immutable model of blocks. It has no types yet: dtypes come from the checkpoint when it is lowered. */
-export interface HirModule {
+export interface HirModule<Out extends string = string> {
   readonly name: string;
   readonly nodes: readonly HirNode[];
   /** The node and output slot that makes each value. */
   readonly values: readonly { readonly node: number; readonly index: number }[];
-  readonly outputs: readonly { readonly name: string; readonly value: HirValueId }[];
+  readonly outputs: readonly { readonly name: Out; readonly value: HirValueId }[];
   /** Data of `constant` blocks, by their `index` attribute. */
   readonly constants: readonly Tensor[];
 }

@@ -1,4 +1,4 @@
-import { type DType, RlxError, Tensor } from "@rlxjs/ir";
+import { type DType, RlxError, type Tensor } from "@rlxjs/ir";
 import type { DeviceInfo, Session, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import { families } from "../families/index.ts";
@@ -74,7 +74,8 @@ export class LanguageModel implements Disposable {
 
   /** Compile now what the first use would compile. */
   async prepare(): Promise<void> {
-    if (this.#decoder) await Promise.all([this.#decoder.graphs.get("decode"), this.#decoder.graphs.get("prefill")]);
+    // One after the other: the second finds the weights that the first has packed.
+    for (const kind of ["decode", "prefill"] as const) await this.#decoder?.graphs.get(kind);
     await this.#encoder?.graphs.get("encode");
   }
 
