@@ -37,7 +37,7 @@ RLX_INLINE void with_float_type(int32_t dtype, Fn f) {
   else if (dtype == RLX_BF16) f(BF16{});
   else f(F32{});
 }
-inline bool is_float(int32_t dtype) { return dtype == RLX_F32 || dtype == RLX_F16 || dtype == RLX_BF16; }
+inline bool is_vector_float(int32_t dtype) { return dtype == RLX_F32 || dtype == RLX_F16 || dtype == RLX_BF16; }
 inline size_t float_bytes(int32_t dtype) { return dtype == RLX_F32 ? 4 : 2; }
 
 // out[i * N + j] = sum over `depth` <= kDepth terms of x[i] * w[j].

@@ -38,7 +38,7 @@ const char* run_jobs(const rlx_args* args, const Jobs& jobs, size_t x_rows, size
     rows = converted;
   }
   rlx_tensor floats = w;
-  if (!is_float(w.dtype)) floats.dtype = RLX_F16;  // a K format, packed as "f16"
+  if (!is_vector_float(w.dtype)) floats.dtype = RLX_F16;  // a K format, packed as "f16"
   float_linear(jobs, rows, floats, n, k, sink, args->pool);
   return nullptr;
 }

@@ -6,7 +6,7 @@ import { OneOp } from "./one-op.ts";
 
 const { addon, reason } = loadAddon();
 const isas = addon?.cpuInfo().isas ?? [];
-const weightDTypes = ["f32", "f16", "bf16", "q8_0", "q4_0"] as const;
+const weightDTypes = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"] as const;
 const opened: Backend[] = [];
 afterAll(() => {
   for (const b of opened) b[Symbol.dispose]();
@@ -39,16 +39,18 @@ describe.each(isas)("%s", (isa) => {
   };
 
   describe.each(weightDTypes)("%s weights", (dtype) => {
-    const sizes: readonly (readonly [number, number])[] =
-      dtypes[dtype].class === "block"
-        ? [
-            [130, 544],
-            [7, 32],
-          ]
-        : [
+    const { blockSize } = dtypes[dtype];
+    // Lengths of rows: odd where the format allows it, beyond one block of sums, and short.
+    const sizes =
+      blockSize === 1
+        ? ([
             [130, 1100],
             [7, 5],
-          ];
+          ] as const)
+        : ([
+            [130, 17 * blockSize],
+            [7, blockSize],
+          ] as const);
     test.each(sizes)("[%i, %i]: within the bound for 1, 2, 5 and 128 rows", (n, k) => {
       const rng = new Rng(n);
       const w = weight(rng, dtype, [n, k]);
@@ -79,7 +81,7 @@ describe.each(isas)("%s", (isa) => {
 
     test("an expert inside the packed rows gives the bits of its own linear", () => {
       const rng = new Rng(5);
-      const [tokens, chosen, n, k] = [9, 2, 21, 64];
+      const [tokens, chosen, n, k] = [9, 2, 21, Math.max(64, blockSize)];
       const w = weight(rng, dtype, [5, n, k]);
       const x = randomTensor(rng, "f32", [tokens, k]);
       const ids = Array.from({ length: tokens * chosen }, () => rng.int(0, 4));
