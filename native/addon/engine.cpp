@@ -20,6 +20,8 @@ void Core::stop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    if (cancel_) cancel_();
+    for (const auto& run : queue_) run->cancel();
   }
   wake_.notify_all();
   driver_.join();
@@ -45,11 +47,17 @@ void Core::drive() {
       if (queue_.empty()) return;
       run = std::move(queue_.front());
       queue_.pop_front();
+      cancel_ = run->cancel;
     }
     run->work();
-    // A closing environment takes nothing any more, and its references can only be dropped on its own thread: it frees them.
-    if (settler_.BlockingCall(run.get()) == napi_ok) run.release();
-    else static_cast<void>(run.release());
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      cancel_ = nullptr;
+    }
+    // An environment that is closing takes nothing any more. Its references can only be dropped on its own thread, so they are left
+    // to it rather than deleted here.
+    Run* handed_over = run.release();
+    settler_.BlockingCall(handed_over);
   }
 }
 

@@ -14,7 +14,8 @@ namespace rlx {
 // One asynchronous run; made, settled and deleted on the JavaScript thread.
 struct Run {
   std::function<void()> work;              // on the driver thread
-  std::function<void(Napi::Env)> settle;  // on the JavaScript thread
+  std::function<void()> cancel;            // on any thread: ends `work` soon
+  std::function<void(Napi::Env)> settle;  // on the JavaScript thread; keeps the engine alive until then
 };
 
 class Core {
@@ -22,7 +23,7 @@ class Core {
   Core(const rlx_kernel_table* table, size_t threads) : table(table), pool(threads) {}
   ~Core() { stop(); }
   void start(Napi::Env env);
-  // Finish what is queued and end the driver thread.
+  // Cancel what is under way or queued, and end the driver thread.
   void stop();
   void submit(Napi::Env env, std::unique_ptr<Run> run);
 
@@ -42,6 +43,7 @@ class Core {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Run>> queue_;
+  std::function<void()> cancel_;  // of the run under way
   bool stopping_ = false;
   std::thread driver_;
 };

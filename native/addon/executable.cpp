@@ -148,7 +148,8 @@ class Executable : public Napi::ObjectWrap<Executable> {
     loaded_->busy = true;
     auto task = std::make_unique<Run>();
     task->work = [core = core_.get(), loaded = loaded_, from, to, out] { execute(*core, *loaded, from, to, *out); };
-    task->settle = [loaded = loaded_, deferred, out, held, kept](Napi::Env e) {
+    task->cancel = [loaded = loaded_] { loaded->cancelled.store(true); };
+    task->settle = [core = core_, loaded = loaded_, deferred, out, held, kept](Napi::Env e) {
       const Napi::HandleScope scope(e);
       loaded->busy = false;
       deferred->Resolve(report(e, *out, kept->Value().Get(1u)));

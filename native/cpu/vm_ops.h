@@ -12,27 +12,34 @@ enum vm_op : uint32_t {
   OP_LOAD = OP_COUNT,  // a: the operand
 };
 
+// Elements do not depend on one another, also when the target is an operand.
+#if defined(__clang__)
+#define RLX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define RLX_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 // One function over a tile per op; x, y, z are the elements of a, b, c.
-#define RLX_VM_OP(T, name, expression)                                                                         \
-  void name(T* target, const T* a, const T*, const T*, T, size_t n) {                                          \
-    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {                                                      \
-      const T x = a[i];                                                                                        \
-      target[i] = (expression);                                                                                \
-    }                                                                                                          \
+#define RLX_VM_OP(T, name, expression) \
+  void name(T* target, const T* a, const T*, const T*, T, size_t n) { \
+    RLX_INDEPENDENT for (size_t i = 0; i < n; i++) { \
+      const T x = a[i]; \
+      target[i] = (expression); \
+    } \
   }
-#define RLX_VM_OP2(T, name, expression)                                                                        \
-  void name(T* target, const T* a, const T* b, const T*, T, size_t n) {                                        \
-    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {                                                      \
-      const T x = a[i], y = b[i];                                                                              \
-      target[i] = (expression);                                                                                \
-    }                                                                                                          \
+#define RLX_VM_OP2(T, name, expression) \
+  void name(T* target, const T* a, const T* b, const T*, T, size_t n) { \
+    RLX_INDEPENDENT for (size_t i = 0; i < n; i++) { \
+      const T x = a[i], y = b[i]; \
+      target[i] = (expression); \
+    } \
   }
-#define RLX_VM_OP3(T, name, expression)                                                                        \
-  void name(T* target, const T* a, const T* b, const T* c, T, size_t n) {                                      \
-    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {                                                      \
-      const T x = a[i], y = b[i], z = c[i];                                                                    \
-      target[i] = (expression);                                                                                \
-    }                                                                                                          \
+#define RLX_VM_OP3(T, name, expression) \
+  void name(T* target, const T* a, const T* b, const T* c, T, size_t n) { \
+    RLX_INDEPENDENT for (size_t i = 0; i < n; i++) { \
+      const T x = a[i], y = b[i], z = c[i]; \
+      target[i] = (expression); \
+    } \
   }
 
 }  // namespace RLX_BASE
