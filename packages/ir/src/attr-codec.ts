@@ -3,6 +3,7 @@ import { RlxError } from "./errors.ts";
 import type { AttrRecord } from "./graph.ts";
 import type { ScalarBody, ScalarOp } from "./scalar.ts";
 import { scalarOps } from "./scalar.ts";
+import { shown } from "./shown.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 export type Symbols = ReadonlyMap<string, SymbolBounds>;
@@ -24,10 +25,6 @@ export const specialNumber = (text: string): number | undefined => special.get(t
 /** A number as text that reads back as the same double. */
 export const numberText = (v: number): string =>
   Number.isNaN(v) ? "nan" : Object.is(v, -0) ? "-0" : Number.isFinite(v) ? String(v) : v > 0 ? "inf" : "-inf";
-
-/** A value in a message. Objects are not written out: they may be deep, or have a `toString` that is not a function. */
-export const shown = (v: unknown): string =>
-  typeof v === "object" && v !== null ? (Array.isArray(v) ? "a list" : "a record") : typeof v === "string" ? JSON.stringify(v) : String(v);
 
 /** An attribute as JSON without loss: dims are `{$dim}`, numbers that JSON lacks `{$number}`; keys that begin with `$` get another. */
 export function attrToJson(value: unknown): Json {
@@ -83,10 +80,11 @@ export function canonicalJson(json: Json): string {
   return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(",")}}`;
 }
 
-/** The symbolic dims in an attribute value, at any depth. */
-export function* dimsIn(value: unknown): Generator<SymDim> {
-  if (value instanceof SymDim) yield value;
-  else if (typeof value === "object" && value !== null) for (const v of Object.values(value)) yield* dimsIn(v);
+/** Visit the symbolic dims in an attribute value, at any depth. */
+export function forEachDim(value: unknown, visit: (dim: SymDim) => void): void {
+  if (typeof value !== "object" || value === null) return;
+  if (value instanceof SymDim) visit(value);
+  else for (const v of Object.values(value)) forEachDim(v, visit);
 }
 
 /** What is wrong with a value that should be a scalar body; undefined: nothing. */
@@ -106,11 +104,10 @@ export function bodyProblem(value: unknown): string | undefined {
     const arity = scalarOps[op as ScalarOp];
     const here = (inputs as number) + i;
     if (!Array.isArray(args) || args.length !== arity || !args.every((r) => isRegister(r, here)))
-      return `step ${i}: ${op} takes ${arity} earlier registers, got ${Array.isArray(args) ? `[${args.map(shown)}]` : shown(args)}`;
+      return `step ${i}: ${op} takes ${arity} earlier registers, got ${shown(args)}`;
     if ((op === "const") !== (typeof imm === "number")) return `step ${i}: imm is the number of a const, and of nothing else`;
   }
   const registers = (inputs as number) + steps.length;
-  if (outputs.length === 0 || !outputs.every((r) => isRegister(r, registers)))
-    return `outputs: expected registers, got [${outputs.map(shown)}]`;
+  if (outputs.length === 0 || !outputs.every((r) => isRegister(r, registers))) return `outputs: expected registers, got ${shown(outputs)}`;
   return undefined;
 }

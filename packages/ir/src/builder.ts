@@ -1,12 +1,13 @@
 import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
-import { dimsIn } from "./attr-codec.ts";
+import { forEachDim } from "./attr-codec.ts";
 import { type Call, namedOutputs, splitCall } from "./call.ts";
-import { checkAttrs, checkInputs } from "./check.ts";
-import type { Dim, SymbolBounds } from "./dim.ts";
+import { checkAttrs, checkInputs, checkLiteral } from "./check.ts";
+import type { Dim, SymbolBounds, SymDim } from "./dim.ts";
 import { type DType, isBlock } from "./dtype.ts";
 import { GraphError } from "./errors.ts";
-import type { AnyOpDef, AttrArgs, AttrValues, InputSpec, Inputs, OpDef, TensorType } from "./op.ts";
+import type { AnyOpDef, AttrArgs, InputSpec, Inputs, OpDef, TensorType } from "./op.ts";
 import { type OpTable, opByName, ops } from "./ops/index.ts";
+import { shown } from "./shown.ts";
 import { Tensor } from "./tensor.ts";
 
 /** A value of the graph that is being built. */
@@ -47,7 +48,9 @@ export class GraphBuilder {
   readonly #nodes: Node[] = [];
   readonly #values: ValueInfo[] = [];
   readonly #outputs: GraphOutput[] = [];
+  readonly #outputNames = new Set<string>();
   readonly #constants: Tensor[] = [];
+  readonly #constantIndex = new Map<Tensor | string, number>();
   readonly #symbols = new Map<string, SymbolBounds>();
   readonly #leaves = new Map<string, Value>();
   /** State versions that have been written: value id -> the node that wrote it. */
@@ -69,19 +72,28 @@ export class GraphBuilder {
   state(name: string, dtype: DType, shape: readonly Dim[]): Value {
     return this.#leaf(ops.state, name, { name, dtype, shape });
   }
-  /** A constant tensor, or a number as a scalar of `dtype`. */
+  /** A constant tensor, which must not change any more, or a number as a scalar of `dtype` (integers must fit). */
   constant(value: Tensor | number, dtype: DType = "f32"): Value {
-    const tensor = (typeof value === "number" ? Tensor.from(dtype, [], [value]) : value).freeze();
-    let index = this.#constants.findIndex((t) => sameTensor(t, tensor));
-    if (index < 0) index = this.#constants.push(tensor) - 1;
+    if (typeof value === "number") {
+      checkLiteral("constant", "value", value, dtype);
+      return this.constant(Tensor.from(dtype, [], [value]));
+    }
+    if (!(value instanceof Tensor))
+      throw new GraphError(this.name, `constant: expected a number or a tensor (Tensor.from(dtype, shape, values)), got ${shown(value)}`);
+    const tensor = value.freeze();
+    const key = constantKey(tensor);
+    const index = this.#constantIndex.get(key) ?? this.#constants.push(tensor) - 1;
+    this.#constantIndex.set(key, index);
     const [out] = this.emit(ops.constant, [], { index, dtype: tensor.dtype, shape: tensor.shape });
     return out as Value;
   }
 
   /** Make a value an output of the graph. */
   output(name: string, value: Value): this {
+    if (typeof name !== "string") throw new GraphError(this.name, `output: expected a name, got ${shown(name)}`);
     this.#own(value, `output "${name}"`);
-    if (this.#outputs.some((o) => o.name === name)) throw new GraphError(this.name, `output "${name}" is defined twice`);
+    if (this.#outputNames.has(name)) throw new GraphError(this.name, `output "${name}" is defined twice`);
+    this.#outputNames.add(name);
     this.#outputs.push({ name, value: value.id });
     return this;
   }
@@ -95,15 +107,38 @@ export class GraphBuilder {
   /** Add a node for `def`; `operands` follow the op's slots (undefined: an absent optional input). The general form of the methods. */
   emit(def: AnyOpDef, operands: readonly (ValueLike | undefined)[], attrs: AttrRecord, label?: string): Value[] {
     const like = operands.find((v) => v instanceof Value && !isBlock(v.dtype) && v.dtype !== "bool") as Value | undefined;
-    const inputs = operands.map((v) => (typeof v === "number" ? this.constant(v, like?.dtype ?? "f32") : v));
-    for (const v of inputs) if (v) this.#own(v, `an input of ${def.name}`);
-    const ids = inputs.map((v) => v?.id ?? NONE);
+    const ids = operands.map((v) => this.#operand(def, v, like?.dtype ?? "f32"));
     const checked = checkAttrs(def, attrs);
     const types = checkInputs(
       def,
       ids.map((id) => (id === NONE ? undefined : this.typeOf(id))),
       checked,
     );
+    return this.#append(def, ids, checked, types, label);
+  }
+
+  /**
+   * Take over a node of a finished graph, where it has been checked, over operands of the very types that it had there; `types` are
+   * those of its results. For passes, which leave most nodes as they are. Not for constants, whose attributes refer to their graph.
+   */
+  adopt(node: Node, operands: readonly (Value | undefined)[], types: readonly TensorType[]): Value[] {
+    const def = opByName(node.op);
+    const named = def.traits.leaf === undefined ? undefined : `${def.name}:${node.attrs.name}`;
+    if (named !== undefined && this.#leaves.has(named))
+      throw new GraphError(this.name, `${def.name} "${node.attrs.name}" is defined twice`);
+    for (const v of operands) if (v) this.#own(v, `an input of ${def.name}`);
+    const made = this.#append(
+      def,
+      operands.map((v) => v?.id ?? NONE),
+      node.attrs,
+      types,
+      node.label,
+    );
+    if (named !== undefined && made[0]) this.#leaves.set(named, made[0]);
+    return made;
+  }
+
+  #append(def: AnyOpDef, ids: readonly ValueId[], attrs: AttrRecord, types: readonly TensorType[], label: string | undefined): Value[] {
     for (const v of ids) {
       const writer = this.#written.get(v);
       if (writer !== undefined)
@@ -117,14 +152,16 @@ export class GraphBuilder {
         throw new GraphError(this.name, `${def.name} writes "${def.traits.writes}": expected a state value, got %${target}`);
       this.#written.set(target, id);
     }
-    const outputs = types.map((t, index) => this.#values.push({ ...t, node: id, index }) - 1);
-    for (const d of dimsIn([checked, types])) for (const [s, b] of d.symbols) this.#addSymbol(s, b);
+    const outputs = types.map(({ dtype, shape }, index) => this.#values.push({ dtype, shape, node: id, index }) - 1);
+    const addSymbols = (d: SymDim): void => d.symbols.forEach((bounds, symbol) => this.#addSymbol(symbol, bounds));
+    forEachDim(attrs, addSymbols);
+    for (const { shape } of types) forEachDim(shape, addSymbols);
     this.#nodes.push({
       id,
       op: def.name,
       inputs: ids,
       outputs,
-      attrs: checked,
+      attrs,
       ...(label === undefined ? {} : { label }),
       ...(this.origin === undefined ? {} : { origin: this.origin }),
     });
@@ -163,8 +200,17 @@ export class GraphBuilder {
     return value as Value;
   }
 
-  #own(value: Value, what: string): void {
+  #operand(def: AnyOpDef, v: ValueLike | undefined | null, dtype: DType): ValueId {
+    if (v === undefined || v === null) return NONE;
+    if (typeof v !== "number") return this.#own(v, `an input of ${def.name}`).id;
+    checkLiteral(def.name, "literal operand", v, dtype);
+    return this.constant(v, dtype).id;
+  }
+
+  #own(value: Value, what: string): Value {
+    if (!(value instanceof Value)) throw new GraphError(this.name, `${what}: expected a value of the graph, got ${shown(value)}`);
     if (value.builder !== this) throw new GraphError(this.name, `${what} belongs to graph "${value.builder.name}"`);
+    return value;
   }
 
   #addSymbol(name: string, bounds: SymbolBounds): void {
@@ -175,8 +221,8 @@ export class GraphBuilder {
   }
 }
 
-const sameTensor = (a: Tensor, b: Tensor): boolean =>
-  a === b || (a.dtype === b.dtype && a.size <= 64 && a.shape.join() === b.shape.join() && a.bytes.every((x, i) => x === b.bytes[i]));
+/** Small constants are one when they are equal, large ones when they are the same tensor. */
+const constantKey = (t: Tensor): Tensor | string => (t.size <= 64 ? `${t.dtype}[${t.shape}] ${t.bytes}` : t);
 
 for (const [key, def] of Object.entries(ops) as [string, AnyOpDef][]) {
   if (def.traits.leaf) continue;
@@ -199,8 +245,8 @@ export function define<const R extends Value | Readonly<Record<string, Value>>>(
 ): Graph<R extends Value ? "out" : Extract<keyof R, string>> {
   const g = graphBuilder(name);
   const result = body(g);
+  if (typeof result !== "object" || result === null)
+    throw new GraphError(name, `expected a value or a record of values from the callback, got ${shown(result)}`);
   for (const [key, value] of Object.entries<Value>(result instanceof Value ? { out: result } : result)) g.output(key, value);
   return g.build() as Graph<R extends Value ? "out" : Extract<keyof R, string>>;
 }
-
-export type { AttrValues };

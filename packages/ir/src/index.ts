@@ -31,4 +31,4 @@ export { deserializeGraph, SerializeError, serializeGraph } from "./serialize.ts
 export * from "./shape.ts";
 export * from "./tensor.ts";
 export { ParseError } from "./text-reader.ts";
-export { showNode, verifyGraph } from "./verify.ts";
+export { showNode, verifyGraph, verifyWork } from "./verify.ts";

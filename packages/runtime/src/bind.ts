@@ -1,9 +1,10 @@
 import { type Graph, opByName, shapeEquals, Tensor, type TensorType } from "@rlxjs/ir";
 import type { Backend } from "./backend.ts";
 import { UnboundWeightError, WeightTypeError } from "./errors.ts";
-import { lowerGraph } from "./lower.ts";
-import { compileGraph } from "./passes/compile.ts";
+import { lowerWork } from "./lower.ts";
+import { compileWork } from "./passes/compile.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
+import type { Work } from "./task.ts";
 import type { WeightStore } from "./weights.ts";
 
 /** Where a program's weights come from: params that were set on it go before those of the store. */
@@ -40,7 +41,7 @@ export function paramsOf(graph: Graph): Map<string, TensorType> {
  * The bytes of every weight and constant of a program, in their layouts, parallel to its buffers. What depends on the store alone
  * is made once per store. Yields between weights.
  */
-export function* bindWeights(program: Program, scope: WeightScope): Generator<void, (Uint8Array<ArrayBuffer> | undefined)[]> {
+export function* bindWeights(program: Program, scope: WeightScope): Work<(Uint8Array<ArrayBuffer> | undefined)[]> {
   const out: (Uint8Array<ArrayBuffer> | undefined)[] = [];
   for (const buffer of program.buffers) {
     if (buffer.kind === "weight") out.push(yield* weightBytes(program.name, buffer, scope));
@@ -52,11 +53,7 @@ export function* bindWeights(program: Program, scope: WeightScope): Generator<vo
   return out;
 }
 
-function* weightBytes(
-  name: string,
-  buffer: ProgramBuffer & { kind: "weight" },
-  scope: WeightScope,
-): Generator<void, Uint8Array<ArrayBuffer>> {
+function* weightBytes(name: string, buffer: ProgramBuffer & { kind: "weight" }, scope: WeightScope): Work<Uint8Array<ArrayBuffer>> {
   const { source, layout, dtype, shape } = buffer;
   const raw = source.kind === "param" ? param(scope, name, source.name, buffer) : undefined;
   if (raw && layout === undefined) return raw.bytes;
@@ -75,9 +72,10 @@ function* weightBytes(
 }
 
 /** A weight expression is a small program of its own, run once on the same device. */
-function* evaluate(graph: Graph, scope: WeightScope): Generator<void, Tensor> {
+function* evaluate(graph: Graph, scope: WeightScope): Work<Tensor> {
   const { kernels } = scope.backend;
-  const program = lowerGraph(compileGraph(graph, kernels, { hoistWeights: false }).graph, { kernels, hoistWeights: false });
+  const { graph: legal } = yield* compileWork(graph, kernels, { hoistWeights: false });
+  const program = yield* lowerWork(legal, { kernels, hoistWeights: false });
   const bound = yield* bindWeights(program, scope);
   const output = program.buffers.find((b) => b.kind === "output");
   const bytes = new Uint8Array(output?.bytes ?? 0);

@@ -6,10 +6,12 @@ import { BusyError, ExtentError, OutputError, UseAfterDisposeError, WeightNameEr
 import { actualShape, arrayOf, bindInputs, type InputValues, leavesOf } from "./inputs.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { countStateCopies, type MemoryReport, memoryReport } from "./memory-report.ts";
+import type { CompileReports } from "./passes/compile.ts";
 import type { DispatchReport } from "./passes/dispatch.ts";
+import type { Miss, PassStats } from "./passes/pass.ts";
 import type { Program } from "./program.ts";
 import { StateSet } from "./state.ts";
-import { runAtOnce, runInSlices } from "./task.ts";
+import { runAtOnce, runInSlices, type Work } from "./task.ts";
 import type { WeightStore } from "./weights.ts";
 
 export interface RunOptions<Out extends string = string> {
@@ -51,7 +53,7 @@ export interface CompiledParts {
   readonly program: Program;
   readonly device: OpenDevice;
   readonly weights: WeightStore | undefined;
-  readonly dispatchReport: DispatchReport;
+  readonly reports: CompileReports;
 }
 
 /** What must be freed, apart from the object, so that a leaked one can be cleaned up. */
@@ -83,6 +85,10 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   readonly program: Program;
   /** How each op runs, and why. */
   readonly dispatchReport: DispatchReport;
+  /** What each pass of the compiler did. */
+  readonly passStats: readonly PassStats[];
+  /** Fusions that were nearly possible, and what stood in their way. */
+  readonly fusionMisses: readonly Miss[];
   readonly #graph: Graph;
   readonly #device: OpenDevice;
   readonly #weights: WeightStore | undefined;
@@ -97,10 +103,12 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   #disposed = false;
 
   /** For sessions: see `Session.compile`. */
-  constructor({ graph, program, device, weights, dispatchReport }: CompiledParts) {
+  constructor({ graph, program, device, weights, reports }: CompiledParts) {
     this.name = graph.name;
     this.program = program;
-    this.dispatchReport = dispatchReport;
+    this.dispatchReport = reports.report;
+    this.passStats = reports.stats;
+    this.fusionMisses = reports.misses;
     this.inputs = leavesOf(graph, "input");
     this.params = paramsOf(graph);
     this.states = new Map(program.buffers.flatMap((b) => (b.kind === "state" ? [[b.name, { dtype: b.dtype, shape: b.shape }]] : [])));
@@ -247,7 +255,7 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
     };
   }
 
-  *#load(): Generator<void, Executable> {
+  *#load(): Work<Executable> {
     const { backend } = this.#device;
     const known = this.#resources.executable;
     if (known) return known;

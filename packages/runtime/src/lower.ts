@@ -5,6 +5,7 @@ import { GraphView } from "./passes/graph-view.ts";
 import { KernelSet, nodeView } from "./passes/kernels.ts";
 import type { Operand, Program, ProgramBuffer, Step } from "./program.ts";
 import { liveNodes, type Location, locate, typeBytes } from "./storage.ts";
+import { runAtOnce, type Work } from "./task.ts";
 import { extract } from "./weight-values.ts";
 
 /** Not a native kernel: the op's TypeScript reference, run on the host. */
@@ -17,10 +18,14 @@ export interface LowerOptions {
 }
 
 /** Turn a legalised graph into a program: buffers, steps in order, and the memory plan of the temporaries. */
-export function lowerGraph(graph: Graph, options: LowerOptions): Program {
+export const lowerGraph = (graph: Graph, options: LowerOptions): Program => runAtOnce(lowerWork(graph, options));
+
+/** The same as work that may be interrupted. */
+export function* lowerWork(graph: Graph, options: LowerOptions): Work<Program> {
   const lowering = new Lowering(graph, options);
+  yield;
   lowering.declare();
-  lowering.emitSteps();
+  yield* lowering.emitSteps();
   return {
     name: graph.name,
     symbols: [...graph.symbols].map(([name, bounds]) => ({ name, ...bounds })),
@@ -74,9 +79,10 @@ class Lowering {
     }
   }
 
-  emitSteps(): void {
+  *emitSteps(): Work<void> {
     for (const value of this.#copies.keys()) if (this.#view.isWeight(value)) this.#emitCopies(value);
     for (const node of this.#nodes) {
+      yield;
       const { traits } = opByName(node.op);
       const [first] = node.outputs;
       const owns = first !== undefined && this.#location(first).root === first;

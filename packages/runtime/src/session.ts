@@ -1,14 +1,15 @@
-import { type Graph, type HirModule, lowerHir, type ParamTypes, showType, type TensorType, verifyGraph } from "@rlxjs/ir";
+import { type Graph, type HirModule, lowerHirWork, type ParamTypes, showType, type TensorType, verifyWork } from "@rlxjs/ir";
 import type { BackendOptions, Device, DeviceInfo, MappedFile } from "./backend.ts";
 import { CompiledGraph } from "./compiled-graph.ts";
 import { OpenDevice } from "./device.ts";
 import { StateError } from "./errors.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
-import { lowerGraph } from "./lower.ts";
-import { compileGraph } from "./passes/compile.ts";
+import { lowerWork } from "./lower.ts";
+import { compileWork } from "./passes/compile.ts";
 import type { PassOptions } from "./passes/options.ts";
 import { openBackend } from "./registry.ts";
 import { StateSet } from "./state.ts";
+import { runAtOnce, runInSlices, type Work } from "./task.ts";
 import type { WeightStore } from "./weights.ts";
 
 export interface SessionOptions extends BackendOptions {
@@ -45,7 +46,7 @@ export class Session implements Disposable {
   /** Compile a graph or an HIR module; evaluates and packs its weights in slices that leave the event loop free. */
   async compile<Out extends string>(source: Graph<Out> | HirModule<Out>, options: CompileOptions = {}): Promise<CompiledGraph<Out>> {
     options.signal?.throwIfAborted();
-    const compiled = this.#compile<Out>(source, options);
+    const compiled = await runInSlices(this.#compile<Out>(source, options), options.signal);
     try {
       if (options.weights || compiled.params.size === 0) await compiled.prepare(options.signal);
       return compiled;
@@ -57,7 +58,7 @@ export class Session implements Disposable {
 
   /** The same, at once. */
   compileSync<Out extends string>(source: Graph<Out> | HirModule<Out>, options: Omit<CompileOptions, "signal"> = {}): CompiledGraph<Out> {
-    const compiled = this.#compile<Out>(source, options);
+    const compiled = runAtOnce(this.#compile<Out>(source, options));
     try {
       if (options.weights || compiled.params.size === 0) compiled.prepareSync();
       return compiled;
@@ -98,13 +99,26 @@ export class Session implements Disposable {
     this.#device.close();
   }
 
-  #compile<Out extends string>(source: Graph<Out> | HirModule<Out>, { weights, params, passes }: CompileOptions): CompiledGraph<Out> {
+  *#compile<Out extends string>(source: Graph<Out> | HirModule<Out>, options: CompileOptions): Work<CompiledGraph<Out>> {
+    const { weights, params, passes } = options;
     const { backend } = this.#device;
-    const graph = "symbols" in source ? source : lowerHir(source, params ?? ((name) => weights?.get(name)));
-    verifyGraph(graph);
-    const compiled = compileGraph(graph, backend.kernels, passes);
-    const program = lowerGraph(compiled.graph, { kernels: backend.kernels, hoistWeights: passes?.hoistWeights ?? true });
-    this.#compiles++;
-    return new CompiledGraph<Out>({ graph, program, device: this.#device, weights, dispatchReport: compiled.report });
+    // Whoever disposes the session or the weights meanwhile must not close them under the compiler's hands.
+    const release = [this.#device.retain(), ...(weights ? [weights.retain()] : [])];
+    try {
+      const graph = yield* lowered(source, params ?? ((name) => weights?.get(name)));
+      const { graph: legal, ...reports } = yield* compileWork(graph, backend.kernels, passes);
+      const program = yield* lowerWork(legal, { kernels: backend.kernels, hoistWeights: passes?.hoistWeights ?? true });
+      this.#compiles++;
+      return new CompiledGraph<Out>({ graph, program, device: this.#device, weights, reports });
+    } finally {
+      for (const end of release) end();
+    }
   }
+}
+
+/** The graph of either kind of source. What the caller built is verified; lowering checks every node as it adds it. */
+function* lowered<Out extends string>(source: Graph<Out> | HirModule<Out>, params: ParamTypes): Work<Graph<Out>> {
+  if (!("symbols" in source)) return yield* lowerHirWork(source, params);
+  yield* verifyWork(source);
+  return source;
 }

@@ -13,22 +13,31 @@ export function nextTask(): Promise<void> {
   });
 }
 
-/** Drive a computation to its end; it yields where it may be interrupted. Rejects with `signal.reason` when aborted. */
-export async function runInSlices<T>(work: Generator<void, T>, signal?: AbortSignal): Promise<T> {
+/** A computation that yields where it may be interrupted: after each weight, step or node. */
+export type Work<T> = Generator<void, T>;
+
+/** Drive work to its end, letting other tasks in between. Rejects with `signal.reason` when aborted. */
+export async function runInSlices<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
   signal?.throwIfAborted();
-  let started = performance.now();
-  for (;;) {
-    const step = work.next();
-    if (step.done) return step.value;
-    if (performance.now() - started < SLICE_MS) continue;
-    await nextTask();
-    signal?.throwIfAborted();
-    started = performance.now();
+  const unfinished: Work<unknown> = work;
+  try {
+    let started = performance.now();
+    for (;;) {
+      const step = work.next();
+      if (step.done) return step.value;
+      if (performance.now() - started < SLICE_MS) continue;
+      await nextTask();
+      signal?.throwIfAborted();
+      started = performance.now();
+    }
+  } finally {
+    // Aborted work frees what it holds.
+    unfinished.return(undefined);
   }
 }
 
 /** The same without interruption. */
-export function runAtOnce<T>(work: Generator<void, T>): T {
+export function runAtOnce<T>(work: Work<T>): T {
   for (;;) {
     const step = work.next();
     if (step.done) return step.value;

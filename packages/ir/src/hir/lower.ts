@@ -13,9 +13,22 @@ import { blockPath, HirError, type HirModule, type HirNode, type HirWeight, Miss
  * shapes of weights come from there, so one module serves f32, f16 and quantized checkpoints.
  */
 export function lowerHir<Out extends string>(module: HirModule<Out>, params: ParamTypes = () => undefined): Graph<Out> {
+  const work = lowerHirWork(module, params);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** The same, interruptible: yields after every block. */
+export function* lowerHirWork<Out extends string>(
+  module: HirModule<Out>,
+  params: ParamTypes = () => undefined,
+): Generator<void, Graph<Out>> {
   const g = graphBuilder(module.name);
   const values: Value[] = [];
   for (const node of module.nodes) {
+    yield;
     const path = blockPath(node);
     g.origin = path;
     try {

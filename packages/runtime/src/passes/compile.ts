@@ -1,5 +1,6 @@
 import type { Graph } from "@rlxjs/ir";
 import type { Kernel } from "../backend.ts";
+import { runAtOnce, type Work } from "../task.ts";
 import { algebraRules } from "./algebra.ts";
 import { canonicalRules } from "./canonicalise.ts";
 import { cse } from "./cse.ts";
@@ -17,13 +18,15 @@ import { type Miss, type Pass, type PassStats, runPasses } from "./pass.ts";
 import { regions } from "./regions.ts";
 import { rulePass } from "./rules.ts";
 
-export interface CompiledPasses {
-  /** The graph to lower: every node is a leaf, a view, prepared from weights, taken by a kernel, or a reference step. */
-  readonly graph: Graph;
+export interface CompileReports {
   readonly report: DispatchReport;
   readonly stats: readonly PassStats[];
   /** Fusions that were nearly possible, with reasons. */
   readonly misses: readonly Miss[];
+}
+export interface CompiledPasses extends CompileReports {
+  /** The graph to lower: every node is a leaf, a view, prepared from weights, taken by a kernel, or a reference step. */
+  readonly graph: Graph;
 }
 
 const rewrite = rulePass("rewrite", [...canonicalRules, ...algebraRules]);
@@ -35,12 +38,16 @@ const mergePasses: readonly Pass[] = [order, mergeShared, fuseRules, dce];
 const elementwisePasses: readonly Pass[] = [epilogues, regions, dce];
 
 /** Simplify, fuse and legalise a graph for a backend's kernels. Throws UnsupportedOpsError when `forbidReference` is broken. */
-export function compileGraph(graph: Graph, kernels: readonly Kernel[], options: Partial<PassOptions> = {}): CompiledPasses {
+export const compileGraph = (graph: Graph, kernels: readonly Kernel[], options: Partial<PassOptions> = {}): CompiledPasses =>
+  runAtOnce(compileWork(graph, kernels, options));
+
+/** The same as work that may be interrupted. */
+export function* compileWork(graph: Graph, kernels: readonly Kernel[], options: Partial<PassOptions> = {}): Work<CompiledPasses> {
   const full: PassOptions = { ...defaultPassOptions, ...options };
   const set = new KernelSet(kernels);
   const decomposed: Decomposition[] = [];
   const decompose = decomposePass(decomposed);
   const passes = full.fuse ? [...simplifyPasses, ...mergePasses, decompose, ...elementwisePasses] : [...simplifyPasses, decompose, dce];
-  const { graph: legal, stats, misses } = runPasses(graph, passes, set, full);
-  return { graph: legal, report: dispatch(legal, decomposed, set, full), stats, misses };
+  const { graph: legal, stats, misses } = yield* runPasses(graph, passes, set, full);
+  return { graph: legal, report: yield* dispatch(legal, decomposed, set, full), stats, misses };
 }

@@ -1,4 +1,5 @@
 import { attrText, type Graph, NONE, type Node } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { rewriteGraph } from "./rewriter.ts";
 
@@ -8,13 +9,14 @@ import { rewriteGraph } from "./rewriter.ts";
  */
 export const cse: Pass = {
   name: "cse",
-  run(graph: Graph, context: PassContext): Graph {
+  *run(graph: Graph, context: PassContext): Work<Graph> {
     const view = context.view(graph);
     /** The first value that equals each value. */
     const first = graph.values.map((_, id) => id);
     const seen = new Map<string, Node>();
     const duplicates = new Map<number, Node>();
     for (const node of graph.nodes) {
+      yield;
       const { traits } = view.def(node);
       if (traits.writes !== undefined || traits.impure || traits.leaf === "input" || traits.leaf === "state") continue;
       const inputs = node.inputs.map((v) => (v === NONE ? NONE : (first[v] ?? v)));
@@ -29,7 +31,7 @@ export const cse: Pass = {
       }
     }
     if (duplicates.size === 0) return graph;
-    return rewriteGraph(view, (node, rewriter) => {
+    return yield* rewriteGraph(view, (node, rewriter) => {
       const same = duplicates.get(node.id);
       if (!same) return false;
       for (const [i, v] of node.outputs.entries()) rewriter.bind(v, rewriter.value(same.outputs[i] ?? v));

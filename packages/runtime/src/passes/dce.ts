@@ -1,7 +1,8 @@
 import type { Graph } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import type { GraphView } from "./graph-view.ts";
 import type { Pass } from "./pass.ts";
-import { Rewriter } from "./rewriter.ts";
+import { rewriteGraph } from "./rewriter.ts";
 
 /**
  * Nodes (by id) that must stay: what the outputs need, state writes, impure ops, and the graph's signature (inputs and states).
@@ -25,12 +26,10 @@ function liveNodes(view: GraphView): ReadonlySet<number> {
 /** Drop nodes whose results nobody needs. */
 export const dce: Pass = {
   name: "dce",
-  run(graph: Graph, context): Graph {
+  *run(graph: Graph, context): Work<Graph> {
     const view = context.view(graph);
     const live = liveNodes(view);
     if (live.size === graph.nodes.length) return graph;
-    const rewriter = new Rewriter(view);
-    for (const node of graph.nodes) if (live.has(node.id)) rewriter.copy(node);
-    return rewriter.finish();
+    return yield* rewriteGraph(view, (node) => !live.has(node.id));
   },
 };

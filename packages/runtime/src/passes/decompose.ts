@@ -45,16 +45,17 @@ const MAX_DEPTH = 8;
  */
 export const decomposePass = (done: Decomposition[]): Pass => ({
   name: "decompose",
-  run(graph, context) {
+  *run(graph, context) {
     const view = context.view(graph);
     const chosen = new Map<Node, Extract<Choice, { kind: "decomposed" }>>();
     for (const node of graph.nodes) {
+      yield;
       if (view.def(node).traits.leaf !== undefined) continue;
       const choice = choose(view, node, context.kernels);
       if (choice.kind === "decomposed") chosen.set(node, choice);
     }
     if (chosen.size === 0) return graph;
-    return rewriteGraph(view, (node, rewriter) => {
+    return yield* rewriteGraph(view, (node, rewriter) => {
       const choice = chosen.get(node);
       if (!choice) return false;
       const values = inline(choice.parts, rewriter, rewriter.values(node.inputs), node);

@@ -1,4 +1,5 @@
 import type { Graph } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import { choose, type Choice, type Decomposition } from "./decompose.ts";
 import { UnsupportedOpsError } from "./errors.ts";
 import { GraphView } from "./graph-view.ts";
@@ -28,19 +29,26 @@ export interface DispatchReport {
 }
 
 /** Say how every node of a legal graph is carried out. Throws UnsupportedOpsError when references are needed but forbidden. */
-export function dispatch(graph: Graph, decomposed: readonly Decomposition[], kernels: KernelSet, options: PassOptions): DispatchReport {
+export function* dispatch(
+  graph: Graph,
+  decomposed: readonly Decomposition[],
+  kernels: KernelSet,
+  options: PassOptions,
+): Work<DispatchReport> {
   const view = GraphView.of(graph, options.hoistWeights);
-  const entries = graph.nodes.flatMap((node): DispatchEntry[] => {
-    if (view.def(node).traits.leaf !== undefined) return [];
+  const entries: DispatchEntry[] = [];
+  for (const node of graph.nodes) {
+    yield;
+    if (view.def(node).traits.leaf !== undefined) continue;
     const { id, op, label, origin } = node;
     const choice = choose(view, node, kernels);
     const where = { ...(label === undefined ? {} : { label }), ...(origin === undefined ? {} : { origin }) };
-    return [
+    entries.push(
       "reason" in choice
         ? { node: id, op, choice: "reference", reason: choice.reason, ...where }
         : { node: id, op, choice: choice.kind, ...where },
-    ];
-  });
+    );
+  }
   const unsupported = options.forbidReference ? entries.filter((e) => e.choice === "reference") : [];
   if (unsupported.length > 0) throw new UnsupportedOpsError(graph.name, unsupported);
   const counts = { native: 0, view: 0, prepared: 0, reference: 0, decomposed: decomposed.length };

@@ -1,4 +1,5 @@
 import { type AttrRecord, computeClass, type Graph, NONE, type Node, ops, shapeEquals, type ValueId } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import { staysInRegister } from "./body.ts";
 import type { GraphView } from "./graph-view.ts";
 import { bodyOf, composeMembers } from "./members.ts";
@@ -20,13 +21,14 @@ interface Plan {
  */
 export const epilogues: Pass = {
   name: "epilogues",
-  run(graph: Graph, context: PassContext): Graph {
+  *run(graph: Graph, context: PassContext): Work<Graph> {
     if (!context.kernels.has("with_epilogue")) return graph;
     const view = context.view(graph);
     const taken = new Set<Node>();
     const plans = new Map<Node, Plan>();
     // Backwards: of two routines that could take the same tail (a * b), the later one does.
     for (const routine of [...graph.nodes].reverse()) {
+      yield;
       const { traits } = view.def(routine);
       if (!traits.epilogue || traits.writes !== undefined || routine.outputs.length !== 1 || view.isPrepared(routine)) continue;
       const tail = chain(view, routine, taken, context);
@@ -46,7 +48,7 @@ export const epilogues: Pass = {
       if (refusal !== undefined) context.missed(pattern, routine, "backend", refusal);
     }
     if (plans.size === 0) return graph;
-    return rewriteGraph(view, (node, rewriter) => {
+    return yield* rewriteGraph(view, (node, rewriter) => {
       const plan = plans.get(node);
       if (!plan) return taken.has(node);
       const from = plan.routine.label === undefined ? node : plan.routine;

@@ -1,4 +1,5 @@
 import { byteLength, type Graph, type Node, RlxError, runReference, Tensor } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import { GraphView } from "./graph-view.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { rewriteGraph } from "./rewriter.ts";
@@ -9,12 +10,15 @@ import { rewriteGraph } from "./rewriter.ts";
  */
 export const fold: Pass = {
   name: "fold",
-  run(graph: Graph, context: PassContext): Graph {
+  *run(graph: Graph, context: PassContext): Work<Graph> {
     const view = GraphView.of(graph);
     const known: (Tensor | undefined)[] = [];
-    for (const node of graph.nodes) foldNode(view, node, known, context);
+    for (const node of graph.nodes) {
+      foldNode(view, node, known, context);
+      yield;
+    }
     if (!graph.nodes.some((n) => view.def(n).traits.leaf === undefined && n.outputs.some((v) => known[v]))) return graph;
-    return rewriteGraph(view, (node, rewriter) => {
+    return yield* rewriteGraph(view, (node, rewriter) => {
       if (view.def(node).traits.leaf !== undefined) return false;
       const tensors = node.outputs.map((v) => known[v]);
       if (!tensors.every((t) => t !== undefined)) return false;

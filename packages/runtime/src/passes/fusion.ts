@@ -1,4 +1,5 @@
 import type { AnyOpDef, AttrRecord, Graph, Node, ValueId } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import type { GraphView } from "./graph-view.ts";
 import type { MissReason, Pass, PassContext } from "./pass.ts";
 import { type Match, matchPattern, type OpPattern } from "./pattern.ts";
@@ -34,7 +35,7 @@ export const fusionRule = <const N extends string>(
 /** A pass that applies fusion rules until none matches; what it leaves unfused, it reports. */
 export const fusionPass = (name: string, rules: readonly FusionRule[]): Pass => ({
   name,
-  run(graph: Graph, context: PassContext): Graph {
+  *run(graph: Graph, context: PassContext): Work<Graph> {
     const candidates = indexRules(rules);
     let misses: (() => void)[] = [];
     // Every fusion removes a node, so this ends.
@@ -44,6 +45,7 @@ export const fusionPass = (name: string, rules: readonly FusionRule[]): Pass => 
       const claimed = new Set<ValueId>();
       misses = [];
       for (const root of current.nodes) {
+        yield;
         if (view.isPrepared(root)) continue;
         for (const rule of candidates(view.def(root))) {
           const match = matchPattern(view, rule.pattern, root);
@@ -63,7 +65,7 @@ export const fusionPass = (name: string, rules: readonly FusionRule[]): Pass => 
         for (const report of misses) report();
         return current;
       }
-      current = rewriteGraph(view, (node, rewriter) => {
+      current = yield* rewriteGraph(view, (node, rewriter) => {
         const plan = fused.get(node);
         if (!plan) return false;
         const values = rewriter.emit(plan.def, rewriter.values(plan.inputs), plan.attrs, node);

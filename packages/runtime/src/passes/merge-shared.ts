@@ -1,4 +1,5 @@
 import { addDims, attrText, type Dim, type Graph, type InputSpec, NONE, type Node, ops, type Value } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import type { OperandView } from "../backend.ts";
 import { type GraphView, isView } from "./graph-view.ts";
 import { planNode } from "./kernels.ts";
@@ -19,10 +20,11 @@ interface Slots {
  */
 export const mergeShared: Pass = {
   name: "merge-shared",
-  run(graph: Graph, context: PassContext): Graph {
+  *run(graph: Graph, context: PassContext): Work<Graph> {
     const view = context.view(graph);
     const groups = new Map<string, Node[]>();
     for (const node of graph.nodes) {
+      yield;
       const slots = slotsOf(view, node);
       if (!slots || !mayMerge(view, node, slots)) continue;
       const weight = view.type(node.inputs[slots.weight] ?? NONE);
@@ -40,7 +42,7 @@ export const mergeShared: Pass = {
       else context.missed(pattern, first, "backend", refusal);
     }
     if (merged.size === 0) return graph;
-    return rewriteGraph(view, (node, rewriter) => {
+    return yield* rewriteGraph(view, (node, rewriter) => {
       const group = merged.get(node);
       const slots = slotsOf(view, node);
       if (!group || !slots) return false;

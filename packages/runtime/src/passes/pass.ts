@@ -1,4 +1,5 @@
 import { type Graph, type Node, RlxError, verifyGraph } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import { GraphView } from "./graph-view.ts";
 import type { KernelSet } from "./kernels.ts";
 import { PassError } from "./errors.ts";
@@ -23,6 +24,7 @@ export interface PassStats {
   readonly nodesAfter: number;
   /** How often each rule or pattern was applied. */
   readonly applied: Readonly<Record<string, number>>;
+  /** Wall time; other tasks may have run in between. */
   readonly micros: number;
 }
 
@@ -37,7 +39,7 @@ export interface PassContext {
 
 export interface Pass {
   readonly name: string;
-  run(graph: Graph, context: PassContext): Graph;
+  run(graph: Graph, context: PassContext): Work<Graph>;
 }
 
 export interface PassResult {
@@ -47,7 +49,7 @@ export interface PassResult {
 }
 
 /** Run passes in order. With `options.verify`, every graph that a pass makes is verified, and a failure names the pass. */
-export function runPasses(graph: Graph, passes: readonly Pass[], kernels: KernelSet, options: PassOptions): PassResult {
+export function* runPasses(graph: Graph, passes: readonly Pass[], kernels: KernelSet, options: PassOptions): Work<PassResult> {
   const stats: PassStats[] = [];
   const misses: Miss[] = [];
   let current = graph;
@@ -55,7 +57,7 @@ export function runPasses(graph: Graph, passes: readonly Pass[], kernels: Kernel
     const applied: Record<string, number> = {};
     const seen = new Set<string>();
     const started = performance.now();
-    const next = pass.run(current, {
+    const next = yield* pass.run(current, {
       kernels,
       options,
       view: (g) => GraphView.of(g, options.hoistWeights),

@@ -1,4 +1,5 @@
 import { type Graph, NONE, type Node, ops, shapeEquals } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import { isCheap, staysInRegister } from "./body.ts";
 import type { GraphView } from "./graph-view.ts";
 import { bodyOf, composeMembers } from "./members.ts";
@@ -17,12 +18,13 @@ const pattern = "elementwise region";
  */
 export const regions: Pass = {
   name: "regions",
-  run(graph: Graph, context: PassContext): Graph {
+  *run(graph: Graph, context: PassContext): Work<Graph> {
     if (!context.kernels.has("region")) return graph;
     const view = context.view(graph);
     const taken = new Set<number>();
     const plans = new Map<Node, ReturnType<typeof composeMembers>>();
     for (const root of [...graph.nodes].reverse()) {
+      yield;
       if (taken.has(root.id)) continue;
       const members = grow(view, root, context);
       if (members.length < 2) continue;
@@ -38,7 +40,7 @@ export const regions: Pass = {
       context.applied(pattern);
     }
     if (plans.size === 0) return graph;
-    return rewriteGraph(view, (node, rewriter) => {
+    return yield* rewriteGraph(view, (node, rewriter) => {
       const plan = plans.get(node);
       if (!plan) return taken.has(node.id);
       const [value] = rewriter.emit(ops.region, rewriter.values(plan.operands), attrsOf(view, node, plan), node);

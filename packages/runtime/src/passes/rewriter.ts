@@ -2,16 +2,17 @@ import {
   type AnyOpDef,
   type AttrRecord,
   type Builder,
-  type DType,
-  type Dim,
   type Graph,
   GraphError,
   graphBuilder,
   NONE,
   type Node,
+  shapeEquals,
+  type TensorType,
   type Value,
   type ValueId,
 } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import type { GraphView } from "./graph-view.ts";
 
 /** Builds the next graph from the previous one. Old values map to new ones; what nothing maps to any more is left behind dead. */
@@ -44,11 +45,18 @@ export class Rewriter {
     return this.builder.emit(def, inputs, attrs, from.label);
   }
 
-  /** The same node over the new values. */
+  /** The same node over the new values; its types are inferred again only when those of its operands have changed. */
   copy(node: Node): void {
     const def = this.view.def(node);
+    const inputs = this.values(node.inputs);
     this.builder.origin = node.origin;
-    const made = def.traits.leaf ? [this.#leaf(def.traits.leaf, node)] : this.emit(def, this.values(node.inputs), node.attrs, node);
+    const unchanged = inputs.every((v, i) => !v || sameType(v.type, this.view.type(node.inputs[i] ?? NONE)));
+    const made =
+      def.traits.leaf === "constant"
+        ? [this.#constant(node)]
+        : unchanged
+          ? this.builder.adopt(node, inputs, this.view.outputTypes(node))
+          : this.emit(def, inputs, node.attrs, node);
     for (const [i, old] of node.outputs.entries()) {
       const value = made[i];
       if (value) this.bind(old, value);
@@ -60,20 +68,28 @@ export class Rewriter {
     return this.builder.build();
   }
 
-  #leaf(kind: "input" | "param" | "constant" | "state", node: Node): Value {
-    if (kind === "constant") {
-      const tensor = this.view.graph.constants[Number(node.attrs.index)];
-      if (!tensor) throw new GraphError(this.view.graph.name, `constant ${node.attrs.index} is missing`);
-      return this.builder.constant(tensor);
-    }
-    const { name, dtype, shape } = node.attrs as { name: string; dtype: DType; shape: readonly Dim[] };
-    return this.builder[kind](name, dtype, shape);
+  #constant(node: Node): Value {
+    const tensor = this.view.graph.constants[Number(node.attrs.index)];
+    if (!tensor) throw new GraphError(this.view.graph.name, `constant ${node.attrs.index} is missing`);
+    return this.builder.constant(tensor);
   }
 }
 
-/** Rebuild a graph node by node; `visit` returns true for the nodes that it has replaced itself, the others are copied. */
-export function rewriteGraph(view: GraphView, visit: (node: Node, rewriter: Rewriter) => boolean): Graph {
+const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && (a.shape === b.shape || shapeEquals(a.shape, b.shape));
+
+/**
+ * Rebuild a graph node by node, in the order of `nodes`; `visit` returns true for the nodes that it has replaced or drops, the others are
+ * copied.
+ */
+export function* rewriteGraph(
+  view: GraphView,
+  visit: (node: Node, rewriter: Rewriter) => boolean,
+  nodes: readonly Node[] = view.graph.nodes,
+): Work<Graph> {
   const rewriter = new Rewriter(view);
-  for (const node of view.graph.nodes) if (!visit(node, rewriter)) rewriter.copy(node);
+  for (const node of nodes) {
+    if (!visit(node, rewriter)) rewriter.copy(node);
+    yield;
+  }
   return rewriter.finish();
 }

@@ -1,9 +1,10 @@
 import { type AnyOpDef, type Builder, type Graph, type Node, shapeEquals, type TensorType, type Value } from "@rlxjs/ir";
+import type { Work } from "../task.ts";
 import { PassError } from "./errors.ts";
 import type { GraphView } from "./graph-view.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { type Match, matchPattern, type OpPattern, rootMatches } from "./pattern.ts";
-import { Rewriter } from "./rewriter.ts";
+import { type Rewriter, rewriteGraph } from "./rewriter.ts";
 
 /** A pattern and what stands for it: a value that the rule captured, or new nodes over such values. */
 export interface RewriteRule {
@@ -43,27 +44,26 @@ export const rulePass = (name: string, rules: readonly RewriteRule[]): Pass => (
 
 const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && shapeEquals(a.shape, b.shape);
 
-function applyRules(pass: string, graph: Graph, rules: readonly RewriteRule[], context: PassContext): Graph {
+function* applyRules(pass: string, graph: Graph, rules: readonly RewriteRule[], context: PassContext): Work<Graph> {
   const candidates = indexRules(rules);
   // Every rule makes the graph smaller or moves it towards one form; a list that does not runs out of fuel.
   let fuel = 1000 + 4 * graph.nodes.length;
   for (let current = graph; ; ) {
     const view = context.view(current);
     if (!current.nodes.some((n) => candidates(view.def(n)).some((r) => matchPattern(view, r.pattern, n)))) return current;
-    const rewriter = new Rewriter(view);
     const used = new Map<string, number>();
-    for (const node of current.nodes) {
+    const next = yield* rewriteGraph(view, (node, rewriter) => {
       const replaced = candidates(view.def(node)).find((r) => replace(r, node, rewriter));
-      if (!replaced) rewriter.copy(node);
-      else used.set(replaced.name, (used.get(replaced.name) ?? 0) + 1);
-    }
+      if (replaced) used.set(replaced.name, (used.get(replaced.name) ?? 0) + 1);
+      return replaced !== undefined;
+    });
     if (used.size === 0) return current;
     for (const [name, n] of used) {
       fuel -= n;
       for (let i = 0; i < n; i++) context.applied(name);
     }
     if (fuel < 0) throw new PassError(pass, `no fixpoint on graph "${graph.name}"; still applying: ${[...used.keys()].join(", ")}`);
-    current = rewriter.finish();
+    current = next;
   }
 }
 

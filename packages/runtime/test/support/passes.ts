@@ -16,6 +16,7 @@ import type { Kernel } from "../../src/backend.ts";
 import { KernelSet } from "../../src/passes/kernels.ts";
 import { defaultPassOptions, type PassOptions } from "../../src/passes/options.ts";
 import { type Pass, type PassResult, runPasses } from "../../src/passes/pass.ts";
+import { runAtOnce } from "../../src/task.ts";
 
 /** Kernels that take every node of these ops; without names, of every op. */
 export const kernelsFor = (names: readonly string[] = (Object.values(ops) as AnyOpDef[]).map((d) => d.name)): Kernel[] =>
@@ -28,7 +29,7 @@ export const apply = (
   passes: readonly Pass[],
   kernels: readonly Kernel[] = kernelsFor(),
   options: Partial<PassOptions> = {},
-): PassResult => runPasses(graph, passes, new KernelSet(kernels), { ...defaultPassOptions, verify: true, ...options });
+): PassResult => runAtOnce(runPasses(graph, passes, new KernelSet(kernels), { ...defaultPassOptions, verify: true, ...options }));
 
 /** The nodes as text, without the leaves' attributes. */
 export const text = (graph: Graph): string =>
