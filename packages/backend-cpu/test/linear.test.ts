@@ -1,5 +1,5 @@
 import { createNativeBackend, loadAddon } from "@rlxjs/backend-cpu";
-import { type DType, dtypes, findMismatch, ops, randomTensor, Rng, runReference, Tensor, weightTensor } from "@rlxjs/ir";
+import { dtypes, findMismatch, ops, randomTensor, Rng, runReference, Tensor, weightTensor } from "@rlxjs/ir";
 import type { Backend } from "@rlxjs/runtime";
 import { afterAll, describe, expect, test } from "vitest";
 import { OneOp } from "./one-op.ts";
@@ -12,7 +12,7 @@ afterAll(() => {
   for (const b of opened) b[Symbol.dispose]();
 });
 
-const weight = (rng: Rng, d: DType, shape: readonly number[]): Tensor =>
+const weight = (rng: Rng, d: (typeof weightDTypes)[number], shape: readonly number[]): Tensor =>
   dtypes[d].class === "block" ? weightTensor(rng, d, shape) : randomTensor(rng, d, shape);
 /** Rows [from, to) of a matrix. */
 function rows(x: Tensor, from: number, to: number): Tensor {

@@ -1,4 +1,5 @@
 import {
+  type AttrRecord,
   type AnyOpDef,
   define,
   deserializeGraph,
@@ -56,7 +57,7 @@ describe("print, parse and serialise lose nothing", () => {
         const given = (inputs as Record<string, Tensor | readonly Tensor[] | undefined>)[s.name];
         return given instanceof Tensor || given === undefined ? [leaf(s.name, given)] : given.map((t, i) => leaf(`${s.name}${i}`, t));
       });
-      for (const [i, v] of g.emit(def, slots, attrs, "label").entries()) g.output(`out${i}`, v);
+      for (const [i, v] of g.emit(def, slots, attrs as AttrRecord, "label").entries()) g.output(`out${i}`, v);
       const graph = g.build();
       for (const again of roundTrips(graph)) expect(content(again)).toEqual(content(graph));
     }

@@ -59,7 +59,7 @@ function randomGraphs(dtypes: readonly DType[], makers: readonly Make[]): fc.Arb
       define("random", (g) => {
         const pool = leaves.map(({ shape, dtype, kind }, i) => {
           if (kind === 0) return g.param(`p${i}`, dtype, shape);
-          const size = shape.reduce((p, d) => p * d, 1);
+          const size = shape.reduce<number>((p, d) => p * d, 1);
           if (kind === 1)
             return g.constant(
               Tensor.from(

@@ -75,7 +75,8 @@ export function difference(a: Record<string, Tensor>, b: Record<string, Tensor>)
   let worst = 0;
   for (const [name, x] of Object.entries(a)) {
     const [u, v] = [x.values(), b[name]?.values() ?? []];
-    const scale = u.reduce((m, e) => Math.max(m, Number.isFinite(e) ? Math.abs(e) : 0), 1);
+    let scale = 1;
+    for (const e of u) if (Number.isFinite(e)) scale = Math.max(scale, Math.abs(e));
     for (let i = 0; i < u.length; i++) {
       const [p = 0, q = Number.NaN] = [u[i], v[i]];
       if (!Object.is(p, q) && !(Number.isNaN(p) && Number.isNaN(q))) worst = Math.max(worst, Math.abs(p - q) / scale);
