@@ -5,6 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@rlxjs/source"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "docs/test/**/*.test.ts", "bench/test/**/*.test.ts"],
+    setupFiles: ["packages/backend-cpu/test/setup.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,

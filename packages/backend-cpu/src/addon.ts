@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { RlxError } from "@rlxjs/ir";
 
 /** The native addon, as native/addon exports it: the only place where its types are stated. */
 export interface Addon {
@@ -68,15 +69,22 @@ export interface NativeExecutable {
 const packageRoot = (): string => resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const fileName = "rlxjs_cpu.node";
 
+let directory = join(packageRoot(), "build", "Release");
 let loaded: { addon?: Addon; reason?: string } | undefined;
+
+/** Take the addon from another build, such as one with sanitizers. Before anything has opened a device. */
+export function useNativeBuild(path: string): void {
+  if (loaded && path !== directory) throw new RlxError("ERR_ADDON", `native build ${path}: the addon of ${directory} is loaded already`);
+  directory = path;
+}
 
 /** The addon of this package's build, or why there is none. Loaded at the first call. */
 export function loadAddon(): { readonly addon?: Addon; readonly reason?: string } {
-  loaded ??= open(process.env.RLXJS_NATIVE_BUILD ?? join(packageRoot(), "build", "Release"));
+  loaded ??= open();
   return loaded;
 }
 
-function open(directory: string): { addon?: Addon; reason?: string } {
+function open(): { addon?: Addon; reason?: string } {
   const file = join(directory, fileName);
   if (!existsSync(file)) return { reason: `${file} does not exist` };
   try {
