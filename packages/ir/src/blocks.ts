@@ -72,10 +72,12 @@ const decoders: Record<BlockDType, Decoder> = {
   },
 };
 
-/** Decode whole blocks to floats. */
+/** Decode whole blocks to floats, one after the other. */
 export function dequantize(dtype: BlockDType, bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const { blockBytes, blockSize } = dtypes[dtype];
   const blocks = bytes.byteLength / blockBytes;
+  if (!Number.isInteger(blocks))
+    throw new RlxError("ERR_QUANTIZE", `${dtype}: expected a multiple of ${blockBytes} bytes, got ${bytes.byteLength}`);
   const out = new Float32Array(blocks * blockSize);
   for (let b = 0; b < blocks; b++)
     decoders[dtype](new DataView(bytes.buffer, bytes.byteOffset + b * blockBytes, blockBytes), out, b * blockSize);

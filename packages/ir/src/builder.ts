@@ -57,6 +57,7 @@ export class GraphBuilder {
   readonly #written = new Map<ValueId, number>();
 
   constructor(name: string) {
+    if (typeof name !== "string") throw new GraphError("", `expected a name, got ${shown(name)}`);
     this.name = name;
   }
 
@@ -75,8 +76,9 @@ export class GraphBuilder {
   /** A constant tensor, which must not change any more, or a number as a scalar of `dtype` (integers must fit). */
   constant(value: Tensor | number, dtype: DType = "f32"): Value {
     if (typeof value === "number") {
+      const scalar = Tensor.from(dtype, [], [value]);
       checkLiteral("constant", "value", value, dtype);
-      return this.constant(Tensor.from(dtype, [], [value]));
+      return this.constant(scalar);
     }
     if (!(value instanceof Tensor))
       throw new GraphError(this.name, `constant: expected a number or a tensor (Tensor.from(dtype, shape, values)), got ${shown(value)}`);
@@ -153,7 +155,9 @@ export class GraphBuilder {
       this.#written.set(target, id);
     }
     const outputs = types.map(({ dtype, shape }, index) => this.#values.push({ dtype, shape, node: id, index }) - 1);
-    const addSymbols = (d: SymDim): void => d.symbols.forEach((bounds, symbol) => this.#addSymbol(symbol, bounds));
+    const addSymbols = (d: SymDim): void => {
+      for (const [symbol, bounds] of d.symbols) this.#addSymbol(symbol, bounds);
+    };
     forEachDim(attrs, addSymbols);
     for (const { shape } of types) forEachDim(shape, addSymbols);
     this.#nodes.push({
@@ -189,6 +193,7 @@ export class GraphBuilder {
   }
 
   #leaf(def: AnyOpDef, name: string, attrs: AttrRecord): Value {
+    checkAttrs(def, attrs); // the name is a string
     const key = `${def.name}:${name}`;
     const known = this.#leaves.get(key);
     if (known) {
@@ -208,7 +213,8 @@ export class GraphBuilder {
   }
 
   #own(value: Value, what: string): Value {
-    if (!(value instanceof Value)) throw new GraphError(this.name, `${what}: expected a value of the graph, got ${shown(value)}`);
+    if (!(value instanceof Value))
+      throw new GraphError(this.name, `${what}: expected a value of the graph, got ${shown(value)}${hint(value)}`);
     if (value.builder !== this) throw new GraphError(this.name, `${what} belongs to graph "${value.builder.name}"`);
     return value;
   }
@@ -220,6 +226,8 @@ export class GraphBuilder {
     this.#symbols.set(name, bounds);
   }
 }
+
+const hint = (v: unknown): string => (v instanceof Tensor ? ": constant(tensor) makes it one" : "");
 
 /** Small constants are one when they are equal, large ones when they are the same tensor. */
 const constantKey = (t: Tensor): Tensor | string => (t.size <= 64 ? `${t.dtype}[${t.shape}] ${t.bytes}` : t);

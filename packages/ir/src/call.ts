@@ -1,4 +1,5 @@
 import type { InputSpec, Inputs, Outputs } from "./op.ts";
+import { shown } from "./shown.ts";
 
 // How ops and blocks are called: required and variadic inputs by position, then optional inputs and everything else by name.
 
@@ -27,7 +28,10 @@ export function splitCall<V>(
 ): { operands: (V | undefined)[]; label: string | undefined; options: Record<string, unknown> } {
   const positional = specs.filter((s) => s.mode !== "optional").length;
   if (args.length > positional + 1) throw fail(`expected ${positional} operands and options, got ${args.length} arguments`);
-  const { label, ...options } = (args[positional] ?? {}) as Record<string, unknown>;
+  const given = args[positional] ?? {};
+  if (!isRecord(given)) throw fail(`options: expected a record of attributes by name, got ${shown(given)}`);
+  const { label, ...options }: Record<string, unknown> = given;
+  if (label !== undefined && typeof label !== "string") throw fail(`label: expected a string, got ${shown(label)}`);
   let next = 0;
   const operands = specs.flatMap((s): (V | undefined)[] => {
     if (s.mode === "optional") {
@@ -37,10 +41,17 @@ export function splitCall<V>(
     }
     const arg = args[next++];
     if (s.mode === "required") return [arg as V];
-    if (!Array.isArray(arg)) throw fail(`operand "${s.name}": expected a list of values, got ${typeof arg}`);
+    if (!Array.isArray(arg)) throw fail(`operand "${s.name}": expected a list of values, got ${shown(arg)}`);
     return arg as V[];
   });
-  return { operands, label: label as string | undefined, options };
+  return { operands, label, options };
+}
+
+/** An object literal: no list, nor an instance of a class such as a value or a tensor. */
+function isRecord(v: unknown): v is Readonly<Record<string, unknown>> {
+  if (typeof v !== "object" || v === null || Array.isArray(v)) return false;
+  const proto: unknown = Object.getPrototypeOf(v);
+  return proto === null || Object.getPrototypeOf(proto) === null;
 }
 
 /** Outputs as a call returns them: one value by itself, several by name. */

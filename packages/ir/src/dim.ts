@@ -1,4 +1,5 @@
 import { RlxError } from "./errors.ts";
+import { shown } from "./shown.ts";
 
 /** An extent: a number, or a polynomial with integer coefficients over named, bounded symbols. */
 export type Dim = number | SymDim;
@@ -37,10 +38,11 @@ const termText = ({ coef, symbols }: Term): string =>
 
 /** A named extent with inclusive bounds. */
 export function dim(name: string, bounds: SymbolBounds): SymDim {
-  if (!/^[A-Za-z_]\w*$/.test(name)) throw new RlxError("ERR_DIM", `dim name: expected an identifier, got "${name}"`);
-  const { min, max } = bounds;
+  if (typeof name !== "string" || !/^[A-Za-z_]\w*$/.test(name))
+    throw new RlxError("ERR_DIM", `dim name: expected an identifier, got ${shown(name)}`);
+  const { min, max } = bounds ?? {};
   if (!Number.isSafeInteger(min) || !Number.isSafeInteger(max) || min < 0 || max < min)
-    throw new RlxError("ERR_DIM", `dim "${name}": expected integers 0 <= min <= max, got min ${min}, max ${max}`);
+    throw new RlxError("ERR_DIM", `dim "${name}": expected integers 0 <= min <= max, got min ${shown(min)}, max ${shown(max)}`);
   return new SymDim([{ coef: 1, symbols: [name] }], new Map([[name, { min, max }]]));
 }
 
@@ -112,6 +114,9 @@ export function divDims(a: Dim, b: Dim): Dim | undefined {
   }
   return canonical(out, a, b);
 }
+
+/** Whether every value of the extent is a multiple of n. */
+export const isMultiple = (d: Dim, n: number): boolean => termsOf(d).every((t) => t.coef % n === 0);
 
 export const dimEquals = (a: Dim, b: Dim): boolean => (typeof a === "number" || typeof b === "number" ? a === b : a.key === b.key);
 

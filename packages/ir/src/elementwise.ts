@@ -1,7 +1,6 @@
 import type { DType } from "./dtype.ts";
 import { isBlock, isFloat } from "./dtype.ts";
 import {
-  type AttrArgs,
   type Attrs,
   type AttrValues,
   defineOp,
@@ -111,5 +110,3 @@ export function broadcastStrides(operand: readonly number[], shape: readonly num
   const shift = shape.length - operand.length;
   return shape.map((_, i) => ((operand[i - shift] ?? 1) === 1 ? 0 : (own[i - shift] ?? 0)));
 }
-
-export type { AttrArgs };

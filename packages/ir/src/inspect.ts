@@ -88,6 +88,7 @@ export function summaryText(graph: Graph, summary: GraphSummary = summarizeGraph
 /** Three digits and a decimal prefix: `1.24 M`. */
 function si(n: number): string {
   const units = ["", "K", "M", "G", "T", "P"];
-  const power = n < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));
+  const rounded = Number(n.toPrecision(3)); // 999999 is 1.00 M
+  const power = n < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(rounded) / 3));
   return `${power === 0 ? n : (n / 1000 ** power).toPrecision(3)} ${units[power]}`;
 }

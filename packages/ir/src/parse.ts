@@ -2,8 +2,9 @@ import type { SymbolBounds } from "./dim.ts";
 import { dim } from "./dim.ts";
 import { byteLength, isBlock, isFloat } from "./dtype.ts";
 import { type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
-import { Tensor } from "./tensor.ts";
-import { TextReader } from "./text-reader.ts";
+import { shown } from "./shown.ts";
+import { intRange, Tensor } from "./tensor.ts";
+import { ParseError, TextReader } from "./text-reader.ts";
 import { verifyGraph } from "./verify.ts";
 
 /**
@@ -11,6 +12,7 @@ import { verifyGraph } from "./verify.ts";
  * graph that breaks a rule: GraphError.
  */
 export function parseGraph(text: string, sidecar: Uint8Array<ArrayBuffer> = new Uint8Array()): Graph {
+  if (typeof text !== "string") throw new ParseError(1, 1, `expected text, got ${shown(text)}`);
   const r = new TextReader(text);
   const symbols = new Map<string, SymbolBounds>();
   const constants: Tensor[] = [];
@@ -64,7 +66,9 @@ function readConstant(r: TextReader, index: number, sidecar: Uint8Array<ArrayBuf
     if (!exact) return r.number();
     const text = r.numberText();
     if (!/^-?\d+$/.test(text)) throw r.fail(`constant ${index}: expected integers, got ${text}`);
-    return BigInt(text);
+    const [v, { min, max }] = [BigInt(text), dtype === "bool" ? { min: 0n, max: 1n } : intRange(dtype)];
+    if (v < min || v > max) throw r.fail(`constant ${index}: expected ${min} to ${max} for ${dtype}, got ${text}`);
+    return v;
   });
   return { value: r.located(() => Tensor.from(dtype, extents, items)), aside: false };
 }

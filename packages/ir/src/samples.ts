@@ -1,5 +1,5 @@
 import type { DType } from "./dtype.ts";
-import { byteLength, dtypes, isFloat } from "./dtype.ts";
+import { byteLength, dtypes, isBlock, isFloat } from "./dtype.ts";
 import { numberToF16 } from "./float.ts";
 import type { Rng } from "./rng.ts";
 import { Tensor } from "./tensor.ts";
@@ -17,7 +17,7 @@ export function randomTensor(rng: Rng, dtype: DType, shape: readonly number[], s
       shape,
       Array.from({ length: n }, () => rng.int(0, 1)),
     );
-  if (isFloat(dtype) || dtype.startsWith("q"))
+  if (isFloat(dtype) || isBlock(dtype))
     return Tensor.from(
       dtype,
       shape,

@@ -1,9 +1,10 @@
-import { attrFromJson, attrToJson, dimFromText, type Json, shown, type Symbols } from "./attr-codec.ts";
+import { attrFromJson, attrToJson, dimFromText, type Json, type Symbols } from "./attr-codec.ts";
 import { type Dim, dim, type SymbolBounds } from "./dim.ts";
 import { byteLength, isDType } from "./dtype.ts";
 import { RlxError } from "./errors.ts";
 import type { AttrRecord, Graph, GraphOutput, Node, ValueInfo } from "./graph.ts";
 import type { TensorType } from "./op.ts";
+import { shown } from "./shown.ts";
 import { Tensor } from "./tensor.ts";
 import { verifyGraph } from "./verify.ts";
 
@@ -67,6 +68,7 @@ function outputOf(graph: Graph, id: number): ValueInfo {
  * graph is verified. Throws RlxError, and nothing else. Constants are views of `bytes` where alignment allows.
  */
 export function deserializeGraph(bytes: Uint8Array<ArrayBuffer>): Graph {
+  if (!(bytes instanceof Uint8Array)) throw new SerializeError(`expected a Uint8Array, got ${shown(bytes)}`);
   if (bytes.byteLength < prefix) throw new SerializeError(`expected at least ${prefix} bytes, got ${bytes.byteLength}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0, true) !== magic) throw new SerializeError('expected "RLXG" at the start');

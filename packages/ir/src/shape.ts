@@ -1,5 +1,5 @@
 import { type Dim, dimEquals } from "./dim.ts";
-import { ShapeError } from "./errors.ts";
+import { AttrError, ShapeError } from "./errors.ts";
 import type { DType } from "./dtype.ts";
 import type { TensorType } from "./op.ts";
 
@@ -24,16 +24,9 @@ export function broadcastShapes(op: string, ...shapes: readonly (readonly Dim[])
 /** A negative axis counts from the end; out of range is an error. */
 export function resolveAxis(op: string, axis: number, rank: number): number {
   const a = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(a) || a < 0 || a >= rank) throw new ShapeError(op, `axis: expected -${rank} to ${rank - 1}, got ${axis}`);
+  if (rank === 0) throw new AttrError(op, `axis: expected an operand with axes, got a scalar and axis ${axis}`);
+  if (!Number.isInteger(a) || a < 0 || a >= rank) throw new AttrError(op, `axis: expected -${rank} to ${rank - 1}, got ${axis}`);
   return a;
-}
-
-/** All operands must have the dtype of the first. */
-export function sameDType(op: string, types: readonly TensorType[]): void {
-  const [first] = types;
-  const other = types.find((t) => t.dtype !== first?.dtype);
-  if (first && other)
-    throw new ShapeError(op, `expected operands of one dtype, got ${types.map((t) => t.dtype).join(" and ")}: cast one of them`);
 }
 
 /** Dtype rule of ops whose operands and result agree. */
@@ -45,6 +38,9 @@ export const sameOperands =
       throw new ShapeError(op, `expected operands of one dtype, got ${dtypes.join(" and ")}: cast one of them`);
     return first;
   };
+
+/** All operands must have the dtype of the first. */
+export const sameDType = (op: string, types: readonly TensorType[]): DType => sameOperands(op)(types.map((t) => t.dtype));
 
 /** Row-major strides in elements. */
 export function stridesOf(shape: readonly number[]): number[] {

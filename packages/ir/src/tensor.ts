@@ -1,7 +1,8 @@
 import { dequantize, quantize } from "./blocks.ts";
-import { byteLength, type DType, dtypes, isBlock, isFloat } from "./dtype.ts";
+import { byteLength, type DType, dtypes, isBlock, isDType, isFloat } from "./dtype.ts";
 import { RlxError } from "./errors.ts";
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "./float.ts";
+import { shown } from "./shown.ts";
 
 export type TensorData =
   | Float32Array<ArrayBuffer>
@@ -34,6 +35,21 @@ const arrays = {
   q6_k: Uint8Array,
 } as const;
 
+/** Bytes of a tensor, of which dtype and shape are checked. */
+function bytesOf(dtype: DType, shape: readonly number[]): number {
+  if (!isDType(dtype))
+    throw new RlxError("ERR_TENSOR", `tensor dtype: expected one of ${Object.keys(dtypes).join(", ")}, got ${shown(dtype)}`);
+  if (!Array.isArray(shape) || !shape.every((d) => Number.isSafeInteger(d) && d >= 0))
+    throw new RlxError("ERR_TENSOR", `tensor shape: expected a list of extents >= 0, got ${shown(shape)}`);
+  const { blockSize } = dtypes[dtype];
+  const last = shape.at(-1) ?? 1;
+  if (last % blockSize !== 0)
+    throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: the last extent must be a multiple of ${blockSize}, got ${last}`);
+  const bytes = byteLength(dtype, shape);
+  if (!Number.isSafeInteger(bytes)) throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: larger than 2^53 bytes`);
+  return bytes;
+}
+
 /** A dense, row-major tensor in host memory. Also what graphs hold as constants, and what runs return. */
 export class Tensor {
   readonly dtype: DType;
@@ -42,46 +58,45 @@ export class Tensor {
   readonly data: TensorData;
 
   constructor(dtype: DType, shape: readonly number[], data: TensorData) {
-    for (const d of shape)
-      if (!Number.isSafeInteger(d) || d < 0) throw new RlxError("ERR_TENSOR", `tensor shape: expected extents >= 0, got [${shape}]`);
-    const { blockSize } = dtypes[dtype];
-    const last = shape[shape.length - 1] ?? 1;
-    if (last % blockSize !== 0)
-      throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: the last extent must be a multiple of ${blockSize}, got ${last}`);
-    const expected = byteLength(dtype, shape);
+    const expected = bytesOf(dtype, shape);
     if (!(data instanceof arrays[dtype]))
-      throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${arrays[dtype].name}, got ${data.constructor.name}`);
+      throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${arrays[dtype].name}, got ${shown(data)}`);
     if (data.byteLength !== expected)
       throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${expected} bytes, got ${data.byteLength}`);
     this.dtype = dtype;
-    this.shape = shape;
+    this.shape = [...shape];
     this.data = data;
   }
 
   static zeros(dtype: DType, shape: readonly number[]): Tensor {
-    return Tensor.fromBytes(dtype, shape, new Uint8Array(byteLength(dtype, shape)));
+    return Tensor.fromBytes(dtype, shape, new Uint8Array(bytesOf(dtype, shape)));
   }
 
   /** View bytes as a tensor; copies only when the bytes are not aligned for the dtype. */
   static fromBytes(dtype: DType, shape: readonly number[], bytes: Uint8Array<ArrayBuffer>): Tensor {
+    const expected = bytesOf(dtype, shape);
+    if (!(bytes instanceof Uint8Array) || bytes.byteLength !== expected)
+      throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${expected} bytes, got ${bytes?.byteLength ?? shown(bytes)}`);
     const Ctor = arrays[dtype];
     const size = Ctor.BYTES_PER_ELEMENT;
-    if (bytes.byteLength % size !== 0)
-      throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${byteLength(dtype, shape)} bytes, got ${bytes.byteLength}`);
     const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
     return new Tensor(dtype, shape, new Ctor(aligned.buffer, aligned.byteOffset, aligned.byteLength / size));
   }
 
-  /** Round numbers (or exact bigints) to `dtype`. Block formats are quantized. */
-  static from(dtype: DType, shape: readonly number[], values: ArrayLike<number | bigint>): Tensor {
+  /** Round numbers (or exact bigints) to `dtype`, as `set` and `setInt` do. Block formats are quantized (q8_0 and q4_0). */
+  static from(dtype: DType, shape: readonly number[], values: ArrayLike<number | bigint | boolean>): Tensor {
+    bytesOf(dtype, shape);
     const n = shape.reduce((a, b) => a * b, 1);
-    if (values.length !== n) throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${n} values, got ${values.length}`);
-    if (isBlock(dtype)) return Tensor.fromBytes(dtype, shape, quantize(dtype, Float32Array.from(values as ArrayLike<number>)));
+    if (values?.length !== n)
+      throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: expected ${n} values, got ${values?.length ?? shown(values)}`);
+    if (isBlock(dtype)) return Tensor.fromBytes(dtype, shape, quantize(dtype, Float32Array.from(values, Number)));
     const t = Tensor.zeros(dtype, shape);
     for (let i = 0; i < n; i++) {
-      const v = values[i] ?? 0;
-      if (typeof v === "bigint") t.setInt(i, v);
-      else t.set(i, v);
+      const v = values[i];
+      if (typeof v === "number") t.set(i, v);
+      else if (typeof v === "bigint") t.setInt(i, v);
+      else if (typeof v === "boolean") t.set(i, v ? 1 : 0);
+      else throw new RlxError("ERR_TENSOR", `tensor ${dtype}[${shape}]: value ${i}: expected a number, got ${shown(v)}`);
     }
     return t;
   }
@@ -110,8 +125,10 @@ export class Tensor {
     else if (isFloat(dtype)) data[i] = v;
     else {
       const { min, max } = intRange(dtype);
-      const t = Number.isNaN(v) ? 0n : v >= Number(max) ? max : v <= Number(min) ? min : BigInt(Math.trunc(v));
-      this.setInt(i, t);
+      if (v >= Number(max)) this.setInt(i, max);
+      else if (v <= Number(min)) this.setInt(i, min);
+      else if (data instanceof BigInt64Array) data[i] = Number.isNaN(v) ? 0n : BigInt(Math.trunc(v));
+      else data[i] = v; // the typed array truncates, NaN to 0
     }
   }
 

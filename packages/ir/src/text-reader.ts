@@ -17,12 +17,11 @@ export class ParseError extends RlxError {
   }
 }
 
-const blank = /(?:\s+|\/\/[^\n]*)*/y;
+const blank = /\s+|\/\/[^\n]*/y;
 const tokens = {
   word: /[A-Za-z_]\w*/y,
   int: /-?\d+/y,
   number: /-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf\b)|nan\b/y,
-  string: /"[^"\\\n]*(?:\\.[^"\\\n]*)*"/y,
   dim: /[\w*+\- ]+/y,
 } as const;
 type Token = keyof typeof tokens;
@@ -86,11 +85,17 @@ export class TextReader {
     return v;
   }
   string(): string {
-    const raw = this.#take("string", "text in quotes");
+    const [text, start] = [this.#text, this.#at];
+    let end = start + 1;
+    while (end < text.length && text[end] !== '"' && text[end] !== "\n") end += text[end] === "\\" ? 2 : 1;
+    if (text[start] !== '"' || text[end] !== '"') throw this.fail(`expected text in quotes, got ${this.#next()}`);
     try {
-      return String(JSON.parse(raw));
+      const value = String(JSON.parse(text.slice(start, end + 1)));
+      this.#at = end + 1;
+      this.#skip();
+      return value;
     } catch {
-      throw this.fail(`expected text in quotes with JSON's escapes, got ${raw}`);
+      throw this.fail(`expected text in quotes with JSON's escapes, got ${this.#next()}`);
     }
   }
   /** A number as its text. */
@@ -204,8 +209,9 @@ export class TextReader {
     return found;
   }
   #skip(): void {
+    // A loop, not a starred pattern: that would need the stack for millions of lines.
     blank.lastIndex = this.#at;
-    this.#at += blank.exec(this.#text)?.[0].length ?? 0;
+    while (blank.test(this.#text)) this.#at = blank.lastIndex;
   }
   #next(): string {
     return this.done ? "the end" : JSON.stringify(this.#text.slice(this.#at, this.#at + 16).split("\n")[0]);

@@ -26,5 +26,7 @@ test("a graph runs node by node, extents follow from the inputs, states are writ
   expect(() =>
     evaluateGraph(graph, { inputs: { x: Tensor.zeros("f32", [1, 5, 2]), pos: Tensor.from("i32", [], [0]) } }),
   ).toThrowErrorMatchingInlineSnapshot(`[GraphError: graph "cache": extent "seq": expected 1 to 4, got 5]`);
-  expect(() => evaluateGraph(graph, { inputs: { pos: Tensor.from("i32", [], [0]) } })).toThrowErrorMatchingInlineSnapshot(`[GraphError: graph "cache": input "x": expected a tensor, got nothing]`);
+  expect(() => evaluateGraph(graph, { inputs: { pos: Tensor.from("i32", [], [0]) } })).toThrowErrorMatchingInlineSnapshot(
+    `[GraphError: graph "cache": input "x": expected a tensor, got nothing]`,
+  );
 });

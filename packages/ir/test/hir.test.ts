@@ -113,18 +113,28 @@ describe("errors name the block and the weight", () => {
     );
   });
   test("of another shape", () => {
-    expect(lower({ w: [5, 4], b: [5] })).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": layers.7/mlp/linear:up (w, b): [linear] weight: expected 3 rows, got f32[5, 4]]`);
+    expect(lower({ w: [5, 4], b: [5] })).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": layers.7/mlp/linear:up (w, b): [linear] weight: expected 3 rows, got f32[5, 4]]`,
+    );
     expect(lower({ w: [3, 5], b: [3] })).toThrow(HirError);
-    expect(lower({ w: [3, 5], b: [3] })).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": layers.7/mlp/linear:up (w, b): [linear] x: expected a last extent of 5, as in w f32[3, 5], got f32[2, 4]]`);
+    expect(lower({ w: [3, 5], b: [3] })).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": layers.7/mlp/linear:up (w, b): [linear] x: expected a last extent of 5, as in w f32[3, 5], got f32[2, 4]]`,
+    );
   });
   test("calls are checked when they are made", () => {
-    expect(() => defineHir("m", (h) => h.rmsNorm(h.input("x", "f32", [4]), { weight: 3 as never }))).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": rmsNorm: weight "weight": expected the name of a weight, got 3]`);
-    expect(() => defineHir("m", (h) => h.rmsNorm(undefined as never, { weight: "w" }))).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": rmsNorm: operand "x": expected a value, got undefined]`);
+    expect(() => defineHir("m", (h) => h.rmsNorm(h.input("x", "f32", [4]), { weight: 3 as never }))).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": rmsNorm: weight "weight": expected the name of a weight, got 3]`,
+    );
+    expect(() => defineHir("m", (h) => h.rmsNorm(undefined as never, { weight: "w" }))).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": rmsNorm: operand "x": expected a value of the module, got undefined]`,
+    );
     const extra = { weight: "w", gain: 2 };
-    expect(() => defineHir("m", (h) => h.rmsNorm(h.input("x", "f32", [4]), extra))).toThrowErrorMatchingInlineSnapshot(`[AttrError: [rms_norm] unknown attribute "gain": expected eps, offset, weight]`);
-    expect(() =>
-      defineHir("m", (h) => ({ a: h.input("x", "f32", [4]), b: h.input("x", "f32", [4]) })),
-    ).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": input "x" is defined twice]`);
+    expect(() => defineHir("m", (h) => h.rmsNorm(h.input("x", "f32", [4]), extra))).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [rms_norm] unknown attribute "gain": expected eps, offset, weight]`,
+    );
+    expect(() => defineHir("m", (h) => ({ a: h.input("x", "f32", [4]), b: h.input("x", "f32", [4]) }))).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": input "x" is defined twice]`,
+    );
     expect(() => defineHir("m", () => ({}))).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": has no outputs]`);
   });
   test("a value of another module", () => {
@@ -133,7 +143,9 @@ describe("errors name the block and the weight", () => {
       values.push(h.input("x", "f32", [4]));
       return values[0] as never;
     });
-    expect(() => defineHir("b", (h) => h.ops.exp(values[0] as never))).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "b": an input of op belongs to module "a"]`);
+    expect(() => defineHir("b", (h) => h.ops.exp(values[0] as never))).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "b": an input of op belongs to module "a"]`,
+    );
   });
 });
 

@@ -20,7 +20,7 @@ const rules: ((g: Builder, a: Value, b: Value, pick: Pick) => Value)[] = [
   (g, a, b, { label }) => g.add(a, b, label === undefined ? {} : { label }),
   (g, a, b) => g.mul(a, b),
   (g, a) => g.exp(a),
-  (g, a, _, { x }) => g.rmsNorm(a, { eps: Math.abs(x) }),
+  (g, a, _, { x }) => g.rmsNorm(a, { eps: Math.abs(x) || 0 }),
   (g, a, _, { x }) => g.clamp(a, { min: x }),
   (g, a, _, { x }) => g.mul(a, x),
   (g, a, _, { values }) => g.add(a, g.constant(Tensor.from("f32", [4], values))),

@@ -66,12 +66,20 @@ test("frozen values are decoded once; others follow the data", () => {
 });
 
 test("shape, dtype and byte length are checked", () => {
-  expect(() => new Tensor("f32", [2], new Float32Array(3))).toThrowErrorMatchingInlineSnapshot(`[RlxError: tensor f32[2]: expected 8 bytes, got 12]`);
-  expect(() => new Tensor("f32", [2], new Float64Array(1))).toThrowErrorMatchingInlineSnapshot(`[RlxError: tensor f32[2]: expected Float32Array, got Float64Array]`);
-  expect(() => new Tensor("f32", [-1], new Float32Array(0))).toThrowErrorMatchingInlineSnapshot(`[RlxError: tensor shape: expected extents >= 0, got [-1]]`);
+  expect(() => new Tensor("f32", [2], new Float32Array(3))).toThrowErrorMatchingInlineSnapshot(
+    `[RlxError: tensor f32[2]: expected 8 bytes, got 12]`,
+  );
+  expect(() => new Tensor("f32", [2], new Float64Array(1))).toThrowErrorMatchingInlineSnapshot(
+    `[RlxError: tensor f32[2]: expected Float32Array, got a Float64Array]`,
+  );
+  expect(() => new Tensor("f32", [-1], new Float32Array(0))).toThrowErrorMatchingInlineSnapshot(
+    `[RlxError: tensor shape: expected a list of extents >= 0, got [-1]]`,
+  );
   expect(() => Tensor.from("f32", [2, 2], [1])).toThrowErrorMatchingInlineSnapshot(`[RlxError: tensor f32[2,2]: expected 4 values, got 1]`);
   expect(() => Tensor.fromBytes("f32", [1], new Uint8Array(3))).toThrow(RlxError);
-  expect(() => Tensor.zeros("q4_0", [8])).toThrowErrorMatchingInlineSnapshot(`[RlxError: tensor q4_0[8]: the last extent must be a multiple of 32, got 8]`);
+  expect(() => Tensor.zeros("q4_0", [8])).toThrowErrorMatchingInlineSnapshot(
+    `[RlxError: tensor q4_0[8]: the last extent must be a multiple of 32, got 8]`,
+  );
   expect(() => intRange("f32")).toThrow(RlxError);
   expect(Tensor.zeros("f64", []).size).toBe(1);
   expect(Tensor.zeros("f64", [3, 0]).size).toBe(0);

@@ -75,7 +75,7 @@ test("every rule is checked; messages name graph, node and origin", () => {
     another output id -> graph "g": node 3 (add "shift"): output 0: expected %3, got %4: values are numbered in order
     too many outputs -> graph "g": node 3 (add "shift"): expected 1 outputs, got 2
     an unknown attribute -> graph "g": node 3 (add "shift"): [add] unknown attribute "axis": expected none
-    a default that is not filled in -> graph "g": node 5 (rms_norm, from layers.0/test): expected all attributes with their defaults filled in, got {}
+    a default that is not filled in -> graph "g": node 5 (rms_norm, from layers.0/test): attribute "eps": expected its default to be filled in, got nothing
     an attribute of another type -> graph "g": node 5 (rms_norm, from layers.0/test): [rms_norm] attribute "eps": expected a number, got "small"
     a recorded dtype that is not the inferred one -> graph "g": node 3 (add "shift"): output %3: recorded type f16[seq, 4], inferred f32[seq, 4]
     a recorded shape that is not the inferred one -> graph "g": node 3 (add "shift"): output %3: recorded type f32[seq, 5], inferred f32[seq, 4]

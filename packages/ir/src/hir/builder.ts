@@ -5,7 +5,8 @@ import type { DType } from "../dtype.ts";
 import { type AttrRecord, NONE } from "../graph.ts";
 import type { AttrArgs, InputSpec, OpDef } from "../op.ts";
 import { type OpTable, ops } from "../ops/index.ts";
-import type { Tensor } from "../tensor.ts";
+import { shown } from "../shown.ts";
+import { Tensor } from "../tensor.ts";
 import { type AnyBlockDef, type BlockArgs, type BlockDef, outputNames, type WeightSpec } from "./block.ts";
 import { type BlockTable, blocks } from "./blocks/index.ts";
 import { HirError, type HirModule, type HirNode, type HirWeight, type HirValueId } from "./module.ts";
@@ -47,6 +48,7 @@ export class HirBuilderBase {
   readonly #scopes: string[] = [];
 
   constructor(name: string) {
+    if (typeof name !== "string") throw new HirError("", `expected a name, got ${shown(name)}`);
     this.name = name;
     this.ops = opMethods(this);
   }
@@ -59,9 +61,11 @@ export class HirBuilderBase {
   }
   /** A weight as a value, to compute with. Blocks name the weights that they use themselves. */
   param(name: string): HirValue {
-    return this.#one(blocks.param, {}, { weight: name });
+    return this.#one(blocks.param, {}, { weight: this.weightRef(name, "param") });
   }
+  /** A tensor that is part of the module, and must not change any more. */
   constant(value: Tensor): HirValue {
+    if (!(value instanceof Tensor)) throw new HirError(this.name, `constant: expected a tensor, got ${shown(value)}`);
     return this.#one(blocks.constant, { index: this.#constants.push(value.freeze()) - 1, dtype: value.dtype, shape: value.shape });
   }
 
@@ -90,7 +94,7 @@ export class HirBuilderBase {
     weights: HirNode["weights"] = {},
     label?: string,
   ): HirValue[] {
-    for (const v of inputs) if (v) this.#own(v, `an input of ${def.name}`);
+    for (const v of inputs) if (v !== undefined && v !== null) this.#own(v, `an input of ${def.name}`);
     const checked = checkAttrs(
       { ...def, inputs: [...def.inputs, ...def.params.map((p: WeightSpec) => ({ ...p, mode: "optional" }))] },
       attrs,
@@ -113,7 +117,7 @@ export class HirBuilderBase {
   /** The reference of a weight argument: its name, or the number of the value. */
   weightRef(given: unknown, what: string): HirWeight {
     if (typeof given === "string") return given;
-    if (!(given instanceof HirValue)) throw new HirError(this.name, `${what}: expected the name of a weight, got ${String(given)}`);
+    if (!(given instanceof HirValue)) throw new HirError(this.name, `${what}: expected the name of a weight, got ${shown(given)}`);
     this.#own(given, what);
     return given.id;
   }
@@ -133,6 +137,7 @@ export class HirBuilderBase {
     return this.apply(def, [], attrs, weights)[0] as HirValue;
   }
   #own(value: HirValue, what: string): void {
+    if (!(value instanceof HirValue)) throw new HirError(this.name, `${what}: expected a value of the module, got ${shown(value)}`);
     if (value.builder !== this) throw new HirError(this.name, `${what} belongs to module "${value.builder.name}"`);
   }
 }
@@ -145,7 +150,7 @@ for (const [key, def] of Object.entries(blocks) as [string, AnyBlockDef][]) {
       const { operands, label, options } = splitCall<HirValue>(def.inputs as readonly InputSpec[], args, fail);
       (def.inputs as readonly InputSpec[]).forEach((s, i) => {
         if (s.mode === "required" && !(operands[i] instanceof HirValue))
-          throw fail(`operand "${s.name}": expected a value, got ${String(operands[i])}`);
+          throw fail(`operand "${s.name}": expected a value of the module, got ${shown(operands[i])}`);
       });
       const weights: Record<string, HirWeight | HirWeight[]> = {};
       for (const { name, mode } of def.params as readonly WeightSpec[]) {
@@ -170,7 +175,7 @@ function opMethods(h: HirBuilderBase): HirOps {
     methods[key] = (...args: unknown[]): unknown => {
       const { operands, label, options } = splitCall<HirOperand>(def.inputs, args, (m) => new HirError(h.name, `${key}: ${m}`));
       const numbers = Object.fromEntries(operands.flatMap((v, i) => (typeof v === "number" ? [[i, v]] : [])));
-      const inputs = operands.map((v) => (v instanceof HirValue ? v : undefined));
+      const inputs = operands.map((v) => (typeof v === "number" ? undefined : v));
       const made = h.apply(
         blocks.op,
         inputs,
@@ -194,6 +199,8 @@ export function defineHir<const R extends HirValue | Readonly<Record<string, Hir
 ): HirModule<R extends HirValue ? "out" : Extract<keyof R, string>> {
   const h = hirBuilder(name);
   const result = body(h);
+  if (typeof result !== "object" || result === null)
+    throw new HirError(name, `expected a value or a record of values from the callback, got ${shown(result)}`);
   for (const [key, value] of Object.entries<HirValue>(result instanceof HirValue ? { out: result } : result)) h.output(key, value);
   return h.build() as HirModule<R extends HirValue ? "out" : Extract<keyof R, string>>;
 }

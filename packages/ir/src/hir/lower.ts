@@ -24,7 +24,7 @@ export function lowerHir<Out extends string>(module: HirModule<Out>, params: Par
 export function* lowerHirWork<Out extends string>(
   module: HirModule<Out>,
   params: ParamTypes = () => undefined,
-): Generator<void, Graph<Out>> {
+): Generator<undefined, Graph<Out>> {
   const g = graphBuilder(module.name);
   const values: Value[] = [];
   for (const node of module.nodes) {

@@ -27,7 +27,7 @@ export const minimum = binary("minimum", "The smaller one; NaN if one is NaN.", 
 
 export const pow = defineElementwise({
   name: "pow",
-  doc: "a^b.",
+  doc: "a^b, as JavaScript has it: NaN (where C has 1) for 1^NaN and for 1 or -1 to an infinite power.",
   inputs: [input("a", "float"), input("b", "float")],
   dtype: sameOperands("pow"),
   expr: (s, [a = 0, b = 0]) => s.pow(a, b),

@@ -15,6 +15,9 @@ interface Operands {
 }
 type Attributes = AttentionAttrs & { readonly scale?: number | undefined; readonly causal: boolean };
 
+/** As good as none; positions minus a larger one would leave i32. */
+const maxWindow = 2 ** 30;
+
 /** attention by matrix products over [B, Hkv, G, Sq, Skv] scores, G = H / Hkv query heads per key head. */
 export function decomposeAttention(b: Builder, operands: Operands, attrs: Attributes): Value {
   const { q, sinks } = operands;
@@ -89,7 +92,7 @@ function visibility(
   if (keys) shown.push(keys);
   const readable = shown.reduce((x, y) => b.logicalAnd(x, y));
   if (attrs.causal) shown.push(b.le(slot, position));
-  if (attrs.window !== undefined) shown.push(b.gt(slot, b.sub(position, attrs.window)));
+  if (attrs.window !== undefined) shown.push(b.gt(slot, b.sub(position, Math.min(attrs.window, maxWindow))));
   if (attrs.maskKind === "keep" && mask && !keys) shown.push(perHead(mask));
   const [batch = 1] = readable.shape;
   return {

@@ -1,4 +1,5 @@
 import { type Dim, dimEquals, divDims } from "../dim.ts";
+import { isFloat } from "../dtype.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import type { TensorType } from "../op.ts";
 import { showType } from "../shape.ts";
@@ -87,7 +88,7 @@ function checkMask(mask: TensorType | undefined, { maskKind }: AttentionAttrs, f
   }
   if (!mask) throw new ShapeError("attention", `mask: expected a value for maskKind "${maskKind}", got nothing`);
   const keep = maskKind === "keep";
-  if (keep !== (mask.dtype === "bool"))
+  if (keep ? mask.dtype !== "bool" : !isFloat(mask.dtype))
     fail(`mask: expected ${keep ? "bool" : "a float"} for maskKind "${maskKind}", got ${showType(mask)}`);
   const [batch = 1, , , slots = 1] = full;
   const perKey = keep && mask.shape.length === 2;

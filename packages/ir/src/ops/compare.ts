@@ -1,3 +1,4 @@
+import { isBlock } from "../dtype.ts";
 import { defineElementwise } from "../elementwise.ts";
 import { ShapeError } from "../errors.ts";
 import { input } from "../op.ts";
@@ -58,7 +59,7 @@ export const where = defineElementwise({
   computeFrom: 1,
   dtype: ([, a = "f32", b = "f32"]) => {
     const dtype = sameOperands("where")([a, b]);
-    if (dtype.startsWith("q")) throw new ShapeError("where", `a: expected a float, integer or bool dtype, got ${dtype}`);
+    if (isBlock(dtype)) throw new ShapeError("where", `a: expected a float, integer or bool dtype, got ${dtype}`);
     return dtype;
   },
   expr: (s, [cond = 0, a = 0, b = 0]) => s.select(cond, a, b),

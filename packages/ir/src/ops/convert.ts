@@ -1,3 +1,4 @@
+import { checkLiteral } from "../check.ts";
 import { isBlock, isFloat } from "../dtype.ts";
 import { defineElementwise } from "../elementwise.ts";
 import { AttrError, ShapeError } from "../errors.ts";
@@ -59,8 +60,7 @@ export const clamp = defineElementwise({
       ["min", min],
       ["max", max],
     ] as const)
-      if (v !== undefined && !isFloat(d) && !Number.isSafeInteger(v))
-        throw new AttrError("clamp", `${name}: expected an integer for x of ${d}, got ${v}`);
+      if (v !== undefined) checkLiteral("clamp", name, v, d);
     if (min !== undefined && max !== undefined && min > max) throw new AttrError("clamp", `max: expected at least min ${min}, got ${max}`);
     return d;
   },

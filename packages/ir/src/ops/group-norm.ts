@@ -5,7 +5,7 @@ import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
 import { showType } from "../shape.ts";
-import { expectAffine, largestScale, moments } from "./norm-rules.ts";
+import { checkNorm, largestScale, moments } from "./norm-rules.ts";
 import { product } from "./rules.ts";
 import { castTo, widen } from "./widen.ts";
 
@@ -32,12 +32,12 @@ export const groupNorm = defineOp({
       },
     },
   },
-  infer: ({ x, weight, bias }, { groups }) => {
+  infer: ({ x, weight, bias }, { groups, eps }) => {
     const channels = x.shape[1];
     if (channels === undefined) throw new ShapeError("group_norm", `x: expected [N, C, ...], got ${showType(x)}`);
     if (groups < 1 || divDims(channels, groups) === undefined)
       throw new AttrError("group_norm", `groups: expected a divisor of the ${channels} channels of x ${showType(x)}, got ${groups}`);
-    expectAffine("group_norm", channels, { weight, bias });
+    checkNorm("group_norm", channels, eps, { weight, bias });
     return x;
   },
   reference: ({ x, weight, bias }, { groups, eps }, out) => {

@@ -1,4 +1,4 @@
-import { type Dim, dimEquals } from "../dim.ts";
+import { dimEquals, mulDims } from "../dim.ts";
 import { AttrError, RunError, ShapeError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
@@ -6,7 +6,7 @@ import { showType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { perSequence } from "./attention.ts";
 import { sameMemory } from "./copy.ts";
-import { expectRank, expectShape } from "./rules.ts";
+import { expectRank, expectShape, headsOf } from "./rules.ts";
 
 export const kvWrite = defineOp({
   name: "kv_write",
@@ -22,13 +22,11 @@ export const kvWrite = defineOp({
     if (layout === "token") {
       expectRank("kv_write", "cache", cache, 3);
       expectShape("kv_write", "cache", cache, [batch, cache.shape[1] ?? 1, width]);
-      if (headDim !== undefined && (headDim < 1 || Number(width) % headDim !== 0))
-        throw new AttrError("kv_write", `headDim: expected a divisor of ${width}, got ${headDim}`);
+      if (headDim !== undefined) headsOf("kv_write", "x", x, headDim);
     } else {
       expectRank("kv_write", "cache", cache, 4);
       const [b = 1, heads = 1, , dim = 1] = cache.shape;
-      const rows: Dim = Number(heads) * Number(dim);
-      if (!dimEquals(b, batch) || rows !== width)
+      if (!dimEquals(b, batch) || !dimEquals(mulDims(heads, dim), width))
         throw new ShapeError("kv_write", `cache: expected [${batch}, H, capacity, D] with H*D = ${width}, got ${showType(cache)}`);
       if (headDim !== undefined && headDim !== dim)
         throw new AttrError("kv_write", `headDim: expected ${dim}, as in cache ${showType(cache)}, got ${headDim}`);

@@ -2,7 +2,7 @@ import type { Builder, Value } from "../builder.ts";
 import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
-import { expectAffine, largestScale, moments } from "./norm-rules.ts";
+import { checkNorm, largestScale, moments } from "./norm-rules.ts";
 import { lastExtent } from "./rules.ts";
 import { castTo, widen } from "./widen.ts";
 
@@ -28,8 +28,8 @@ export const layerNorm = defineOp({
       },
     },
   },
-  infer: ({ x, weight, bias }) => {
-    expectAffine("layer_norm", lastExtent("layer_norm", "x", x), { weight, bias });
+  infer: ({ x, weight, bias }, { eps }) => {
+    checkNorm("layer_norm", lastExtent("layer_norm", "x", x), eps, { weight, bias });
     return x;
   },
   reference: ({ x, weight, bias }, { eps }, out) => {

@@ -1,10 +1,12 @@
 import type { Dim } from "../dim.ts";
+import { AttrError } from "../errors.ts";
 import type { TensorType } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectShape, type Floats } from "./rules.ts";
 
-/** Scale and shift of a norm have one element per normalised channel. */
-export function expectAffine(op: string, n: Dim, operands: Readonly<Record<string, TensorType | undefined>>): void {
+/** Scale and shift of a norm have one element per normalised channel; eps keeps the root of the variance real. */
+export function checkNorm(op: string, n: Dim, eps: number, operands: Readonly<Record<string, TensorType | undefined>>): void {
+  if (!(eps >= 0)) throw new AttrError(op, `eps: expected a number >= 0, got ${eps}`);
   for (const [name, t] of Object.entries(operands)) if (t) expectShape(op, name, t, [n]);
 }
 

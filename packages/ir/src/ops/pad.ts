@@ -1,5 +1,6 @@
+import { checkLiteral } from "../check.ts";
 import { addDims } from "../dim.ts";
-import { isBlock, isInt } from "../dtype.ts";
+import { isBlock } from "../dtype.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { numericDTypes, randomTensor } from "../samples.ts";
@@ -18,8 +19,7 @@ export const pad = defineOp({
     ] as const)
       if (list.length !== x.shape.length || list.some((n) => n < 0))
         throw new AttrError("pad", `${name}: expected ${x.shape.length} numbers >= 0 for ${showType(x)}, got [${list}]`);
-    if (isInt(x.dtype) && !Number.isSafeInteger(value))
-      throw new AttrError("pad", `value: expected an integer for ${showType(x)}, got ${value}`);
+    checkLiteral("pad", "value", value, x.dtype);
     return { dtype: x.dtype, shape: x.shape.map((d, i) => addDims(d, (before[i] ?? 0) + (after[i] ?? 0))) };
   },
   reference: ({ x }, { before, value }, out) => {

@@ -1,23 +1,25 @@
+import { type DType, isBlock, isFloat } from "../dtype.ts";
 import { computeClass, runBody } from "../elementwise.ts";
 import { AttrError } from "../errors.ts";
 import { attr, defineOp, type TensorType, variadic } from "../op.ts";
 import type { Rng } from "../rng.ts";
 import { randomTensor } from "../samples.ts";
-import { type ScalarBody, type ScalarBuilder, scalarBuilder, scalarOps } from "../scalar.ts";
+import { type ScalarBody, type ScalarBuilder, scalarBuilder } from "../scalar.ts";
+import { isIntScalarOp } from "../scalar-eval.ts";
 import { broadcastShapes } from "../shape.ts";
 
-/** A body reads registers that exist, has one output, and one input per operand. */
-export function checkBody(op: string, body: ScalarBody, operands: number): void {
-  if (body.inputs !== operands) throw new AttrError(op, `body: expected ${operands} inputs, one per operand, got ${body.inputs}`);
+/** A body has one output, one input per operand, and steps that its register type can hold. `operands` are their dtypes. */
+export function checkBody(op: string, body: ScalarBody, operands: readonly DType[], result: DType): void {
+  if (body.inputs !== operands.length)
+    throw new AttrError(op, `body: expected ${operands.length} inputs, one per operand, got ${body.inputs}`);
   if (body.outputs.length !== 1) throw new AttrError(op, `body: expected one output, got ${body.outputs.length}`);
-  for (const [i, step] of body.steps.entries()) {
-    if (!Object.hasOwn(scalarOps, step.op)) throw new AttrError(op, `body: step ${i}: unknown scalar op "${step.op}"`);
-    if (step.args.length !== scalarOps[step.op] || step.args.some((r) => r < 0 || r >= body.inputs + i))
-      throw new AttrError(op, `body: step ${i}: expected ${scalarOps[step.op]} earlier registers for ${step.op}, got [${step.args}]`);
-  }
-  const last = body.inputs + body.steps.length;
-  if (body.outputs.some((r) => r < 0 || r >= last))
-    throw new AttrError(op, `body: expected an output register below ${last}, got ${body.outputs}`);
+  if (isBlock(result)) throw new AttrError(op, `body: expected a float, integer or bool result, got ${result}`);
+  if (body.compute !== "i64") return;
+  const float = operands.find((d) => isFloat(d) || isBlock(d));
+  if (float !== undefined) throw new AttrError(op, `body: expected integer or bool operands for i64 registers, got ${float}`);
+  for (const [i, step] of body.steps.entries())
+    if (!isIntScalarOp(step.op) || (step.op === "const" && !Number.isSafeInteger(step.imm)))
+      throw new AttrError(op, `body: step ${i}: expected a step on integers, got ${step.op} ${step.imm ?? ""}`.trim());
 }
 
 function sample(
@@ -39,9 +41,14 @@ export const region = defineOp({
   attrs: { body: attr.body.required, dtypes: attr.dtypes.required },
   traits: { elementwise: (_, { body }) => body, inPlace: ["xs"] },
   infer: ({ xs }, { body, dtypes }): TensorType => {
-    checkBody("region", body, xs.length);
     const [dtype] = dtypes;
     if (dtype === undefined || dtypes.length !== 1) throw new AttrError("region", `dtypes: expected one dtype, got [${dtypes}]`);
+    checkBody(
+      "region",
+      body,
+      xs.map((t) => t.dtype),
+      dtype,
+    );
     return { dtype, shape: broadcastShapes("region", ...xs.map((t) => t.shape)) };
   },
   reference: ({ xs }, { body }, out) => runBody(body, xs, [out]),

@@ -1,5 +1,6 @@
 import { RlxError } from "../errors.ts";
 import type { AnyOpDef } from "../op.ts";
+import { shown } from "../shown.ts";
 
 // Apart from the table, so that ops whose attributes name another op (with_epilogue) can look it up without importing the table.
 const byName = new Map<string, AnyOpDef>();
@@ -11,6 +12,6 @@ export function register(defs: Iterable<AnyOpDef>): void {
 /** The record of an op by its name in graphs (`rms_norm`). */
 export function opByName(name: string): AnyOpDef {
   const def = byName.get(name);
-  if (!def) throw new RlxError("ERR_OP", `unknown op "${name}"`);
+  if (!def) throw new RlxError("ERR_OP", `unknown op ${shown(name)}`);
   return def;
 }

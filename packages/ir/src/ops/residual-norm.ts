@@ -4,7 +4,7 @@ import { attr, defineOp, input, optional, type TensorType } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
 import { sameDType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
-import { expectAffine, largestScale, moments, rmsScale } from "./norm-rules.ts";
+import { checkNorm, largestScale, moments, rmsScale } from "./norm-rules.ts";
 import { expectShape, lastExtent } from "./rules.ts";
 
 interface Operands<V> {
@@ -15,10 +15,10 @@ interface Operands<V> {
 }
 const shapes = [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]];
 
-function infer(op: string, x: TensorType, residual: TensorType, affine: Readonly<Record<string, TensorType | undefined>>) {
+function infer(op: string, x: TensorType, residual: TensorType, eps: number, affine: Readonly<Record<string, TensorType | undefined>>) {
   sameDType(op, [x, residual]);
   expectShape(op, "residual", residual, x.shape);
-  expectAffine(op, lastExtent(op, "x", x), affine);
+  checkNorm(op, lastExtent(op, "x", x), eps, affine);
   return { sum: x, normed: x };
 }
 
@@ -53,7 +53,7 @@ export const residualRmsNorm = defineOp({
       },
     },
   },
-  infer: ({ x, residual, weight }) => infer("residual_rms_norm", x, residual, { weight }),
+  infer: ({ x, residual, weight }, { eps }) => infer("residual_rms_norm", x, residual, eps, { weight }),
   reference: ({ x, residual, weight }, { eps }, { sum, normed }) => {
     const n = x.shape.at(-1) ?? 1;
     addInto(x, residual, sum);
@@ -95,7 +95,7 @@ export const residualLayerNorm = defineOp({
       },
     },
   },
-  infer: ({ x, residual, weight, bias }) => infer("residual_layer_norm", x, residual, { weight, bias }),
+  infer: ({ x, residual, weight, bias }, { eps }) => infer("residual_layer_norm", x, residual, eps, { weight, bias }),
   reference: ({ x, residual, weight, bias }, { eps }, { sum, normed }) => {
     const n = x.shape.at(-1) ?? 1;
     addInto(x, residual, sum);

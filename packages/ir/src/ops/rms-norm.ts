@@ -1,7 +1,7 @@
 import type { Builder, Value } from "../builder.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
-import { expectAffine, rmsScale } from "./norm-rules.ts";
+import { checkNorm, rmsScale } from "./norm-rules.ts";
 import { lastExtent } from "./rules.ts";
 import { castTo, widen } from "./widen.ts";
 
@@ -11,8 +11,8 @@ export const rmsNorm = defineOp({
   inputs: [input("x", "float"), optional("weight", "float")],
   attrs: { eps: attr.number.default(1e-5) },
   traits: { accumulate: { dtype: "f32", length: ([x]) => x?.shape.at(-1) ?? 1, magnitude: "relative" }, inPlace: ["x"] },
-  infer: ({ x, weight }) => {
-    expectAffine("rms_norm", lastExtent("rms_norm", "x", x), { weight });
+  infer: ({ x, weight }, { eps }) => {
+    checkNorm("rms_norm", lastExtent("rms_norm", "x", x), eps, { weight });
     return x;
   },
   reference: ({ x, weight }, { eps }, out) => {

@@ -1,9 +1,9 @@
-import { dimEquals, dimMax, mulDims } from "../dim.ts";
+import { dimEquals, shapeEquals } from "../dim.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, intDTypes, randomTensor } from "../samples.ts";
-import { sameDType, shapeAgrees, showType } from "../shape.ts";
+import { sameDType, showType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { decomposeRope } from "./rope-decompose.ts";
 import { expectRank, headsOf, product } from "./rules.ts";
@@ -75,12 +75,13 @@ export const rope = defineOp({
     expectRank("rope", "x", x, 3);
     headsOf("rope", "x", x, headDim);
     sameDType("rope", [cos, sin]);
-    if (!shapeAgrees(cos.shape, sin.shape, -1))
+    if (!shapeEquals(cos.shape, sin.shape))
       throw new ShapeError("rope", `sin: expected the shape of cos ${showType(cos)}, got ${showType(sin)}`);
     const want = x.shape.slice(cos.shape.length === 3 ? 0 : 1, 2);
     if (cos.shape.length !== want.length + 1 || !want.every((d, i) => dimEquals(d, cos.shape[i] ?? -1)))
       throw new ShapeError("rope", `cos: expected [${x.shape[1]}, R/2] or [${x.shape[0]}, ${x.shape[1]}, R/2], got ${showType(cos)}`);
-    if (dimMax(mulDims(cos.shape.at(-1) ?? 0, 2)) > headDim)
+    const half = cos.shape.at(-1);
+    if (typeof half !== "number" || 2 * half > headDim)
       throw new AttrError("rope", `headDim: expected at least twice the last extent of cos ${showType(cos)}, got ${headDim}`);
     return x;
   },

@@ -1,13 +1,10 @@
-import { addDims, type Dim, dimMax, dimMin, subDims } from "../dim.ts";
+import { addDims, dimMax, dimMin, isMultiple, subDims } from "../dim.ts";
 import { type DType, dtypes } from "../dtype.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import { attr, defineOp, input, variadic } from "../op.ts";
 import { numericDTypes, randomTensor } from "../samples.ts";
 import { resolveAxis, sameDType, shapeAgrees, showType } from "../shape.ts";
 import { copySlabs } from "./copy.ts";
-
-/** Whether every value of the dim is a multiple of n. */
-const multipleOf = (d: Dim, n: number): boolean => (typeof d === "number" ? d % n === 0 : d.terms.every((t) => t.coef % n === 0));
 
 export const slice = defineOp({
   name: "slice",
@@ -23,7 +20,7 @@ export const slice = defineOp({
     if (dimMax(subDims(addDims(start, size), n)) > 0)
       throw new ShapeError("slice", `x: expected at least ${addDims(start, size)} along axis ${axis}, got ${showType(x)}`);
     const { blockSize } = dtypes[x.dtype];
-    if (a === x.shape.length - 1 && !(multipleOf(start, blockSize) && multipleOf(size, blockSize)))
+    if (a === x.shape.length - 1 && !(isMultiple(start, blockSize) && isMultiple(size, blockSize)))
       throw new AttrError("slice", `start, size: expected multiples of ${blockSize} for ${showType(x)}, got ${start} and ${size}`);
     return { dtype: x.dtype, shape: x.shape.with(a, size) };
   },

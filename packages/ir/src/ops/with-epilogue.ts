@@ -26,7 +26,7 @@ export function innerNode<V>(
 ): { def: AnyOpDef; attrs: AttrRecord; slots: (V | undefined)[]; extra: V[] } {
   const def = opByName(op);
   const slots = (def.inputs as readonly InputSpec[]).map((_, i) => xs[present.indexOf(i)]);
-  return { def, attrs, slots, extra: xs.slice(arity) };
+  return { def, attrs: checkAttrs(def, attrs), slots, extra: xs.slice(arity) };
 }
 
 /** Type of the inner result, before the epilogue. */
@@ -80,10 +80,9 @@ export const withEpilogue = defineOp({
     const slots = def.inputs.length;
     if (a.present.length !== a.arity || xs.length < a.arity || a.present.some((p, i) => p >= slots || p <= (a.present[i - 1] ?? -1)))
       throw new AttrError("with_epilogue", `present: expected ${a.arity} ascending slots of ${a.op}, got [${a.present}]`);
-    checkAttrs(def, a.attrs);
-    const { shape } = innerType(xs, a);
+    const { dtype, shape } = innerType(xs, a);
     for (const [i, t] of extra.entries()) expectBroadcast("with_epilogue", `xs[${a.arity + i}]`, t, shape);
-    checkBody("with_epilogue", a.body, 1 + extra.length);
+    checkBody("with_epilogue", a.body, [dtype, ...extra.map((t) => t.dtype)], a.dtype);
     return { dtype: a.dtype, shape };
   },
   reference: ({ xs }, a, out) => {

@@ -59,6 +59,7 @@ export const attention = defineBlock({
     const { numHeads, headDim, causal, scale, softcap, window, layout, normEps, normOffset } = attrs;
     const numKvHeads = attrs.numKvHeads ?? numHeads;
     expectRank("attention", "x", x, 3, "[B, S, k]");
+    if ((cos === undefined) !== (sin === undefined)) throw new ShapeError("attention", "rope needs both tables, cos and sin");
     const heads = (weight: Value, bias: Value | undefined, norm: Value | undefined, count: number, rotate: boolean): Value => {
       let v = project(b, x, weight, bias);
       if (v.shape[2] !== count * headDim)
@@ -73,6 +74,8 @@ export const attention = defineBlock({
     let k = heads(w.k, w.kBias, w.kNorm, numKvHeads, true);
     let v = heads(w.v, w.vBias, undefined, numKvHeads, false);
     const cached = attrs.pastK !== undefined && attrs.pastV !== undefined;
+    if (!cached && (attrs.pastK ?? attrs.pastV) !== undefined)
+      throw new ShapeError("attention", "a KV cache needs the names of both states, pastK and pastV");
     if (attrs.pastK !== undefined && attrs.pastV !== undefined) {
       const { capacity, cacheDtype } = attrs;
       if (capacity === undefined || !pos) throw new ShapeError("attention", "a KV cache needs the attribute capacity and the input pos");

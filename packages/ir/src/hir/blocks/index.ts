@@ -1,4 +1,5 @@
 import { RlxError } from "../../errors.ts";
+import { shown } from "../../shown.ts";
 import type { AnyBlockDef } from "../block.ts";
 import { attention } from "./attention.ts";
 import { embedding } from "./embedding.ts";
@@ -36,6 +37,6 @@ const byName = new Map<string, AnyBlockDef>(Object.values(blocks).map((def) => [
 /** The record of a block by its name in modules (`rms_norm`). */
 export function blockByName(name: string): AnyBlockDef {
   const def = byName.get(name);
-  if (!def) throw new RlxError("ERR_HIR", `unknown block "${name}": expected one of ${[...byName.keys()].join(", ")}`);
+  if (!def) throw new RlxError("ERR_HIR", `unknown block ${shown(name)}: expected one of ${[...byName.keys()].join(", ")}`);
   return def;
 }
