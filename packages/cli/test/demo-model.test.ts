@@ -122,3 +122,14 @@ test("what cannot be generated is refused with a reason", async () => {
     `[RlxError: contextLength: expected an integer from 1 to 1024 (the model's positions), got 5000]`,
   );
 });
+
+test("a model without a tokenizer continues ids", async () => {
+  using model = await loadModel(fileURLToPath(new URL("../../models-core/test/fixtures/hf-models/llama-gqa", import.meta.url)), {
+    kvCache: "f32",
+  });
+  const golden = await openGolden(fileURLToPath(new URL("../../models-core/test/fixtures/hf-models/llama-gqa", import.meta.url)));
+  const ids: number[] = [];
+  for await (const piece of model.generate(golden("long_ids"), { maxTokens: 40, stopTokens: [] })) ids.push(...piece.ids);
+  expect(ids).toEqual(golden("greedy_ids"));
+  await expect(model.complete("text")).rejects.toThrow("has no tokenizer");
+});

@@ -2,7 +2,7 @@ import { type DType, RlxError, type Tensor } from "@rlxjs/ir";
 import type { DeviceInfo, Session, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import { families } from "../families/index.ts";
-import { type GenerateOptions, type GenerationChunk, generate } from "../generation/generate.ts";
+import { type GenerateOptions, type GenerationChunk, generate, type TextDecoderStream } from "../generation/generate.ts";
 import { type ChatMessage, StreamDecoder, type Tokenizer } from "../tokenizer/index.ts";
 import { DecoderModel } from "./decoder-model.ts";
 import { EncoderModel } from "./encoder-model.ts";
@@ -81,18 +81,15 @@ export class LanguageModel implements Disposable {
 
   /** Continue a prompt. Pieces come as they are generated; leaving the loop or aborting the signal stops within a token. */
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerationChunk, void, void> {
-    const decoder = this.#needDecoder("generate");
-    const tokenizer = this.#needTokenizer("generate");
+    const model = this.#needDecoder("generate");
     const ids = this.encode(prompt);
-    const sequence = await decoder.acquire(ids);
+    const decoder = this.tokenizer ? new StreamDecoder(this.tokenizer) : idsOnly;
+    const sequence = await model.acquire(ids);
     try {
-      yield* generate(
-        { sequence, decoder: new StreamDecoder(tokenizer), prompt: ids, endIds: this.config.eosTokenIds, now: () => performance.now() },
-        options,
-      );
+      yield* generate({ sequence, decoder, prompt: ids, endIds: this.config.eosTokenIds, now: () => performance.now() }, options);
     } finally {
       if (this.#disposed) sequence[Symbol.dispose]();
-      else decoder.release(sequence);
+      else model.release(sequence);
     }
   }
 
@@ -170,6 +167,9 @@ export class LanguageModel implements Disposable {
     );
   }
 }
+
+/** A model without a tokenizer gives ids and no text. */
+const idsOnly: TextDecoderStream = { push: () => "", flush: () => "" };
 
 function fail(message: string): never {
   throw new RlxError("ERR_MODEL", message);
