@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "../cpu/isa.h"
@@ -88,7 +89,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Engine",
-                       {InstanceAccessor<&Engine::isa>("isa"), InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::pack>("pack"),
+                       {InstanceAccessor<&Engine::isa>("isa"), InstanceMethod<&Engine::load>("load"), InstanceMethod<&Engine::pack>("pack"), InstanceMethod<&Engine::pack_sync>("packSync"),
                         InstanceMethod<&Engine::bandwidth>("measureBandwidth"), InstanceMethod<&Engine::close>("close")});
   }
 
@@ -108,27 +109,62 @@ class Engine : public Napi::ObjectWrap<Engine> {
     close_core(info.Env());
     return info.Env().Undefined();
   }
-  // pack(layout, dtype, n, k, bytes): the packed bytes of a row-major weight [n, k].
-  Napi::Value pack(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    if (!core_) return fail(env, "the engine is closed");
-    const auto layout = info[0].ToString().Utf8Value();
-    const int32_t dtype = info[1].ToNumber().Int32Value();
-    const int64_t n = info[2].ToNumber().Int64Value(), k = info[3].ToNumber().Int64Value();
-    const Span source = bytes_of(info[4]);
-    for (size_t i = 0; i < core_->table->n_packers; i++) {
-      const rlx_packer_entry& p = core_->table->packers[i];
-      if (layout != p.layout) continue;
-      if (dtype < RLX_F32 || dtype > RLX_Q6_K || n < 0 || k < 0 || source.bytes != dtype_bytes(dtype, static_cast<size_t>(n * k)))
-        return fail(env, "the weight's bytes do not match its shape");
-      const size_t bytes = p.bytes(dtype, n, k);
-      const auto block = Memory::allocate(bytes);
-      if (bytes == 0 || !block) return fail(env, "cannot pack dtype " + std::to_string(dtype) + " into \"" + layout + "\"");
-      std::lock_guard<std::mutex> lock(core_->running);
-      p.pack(dtype, source.data, n, k, block->data(), &core_->pool);
-      return view_of(env, block, 0, bytes);
+  // One weight to pack.
+  struct Packing {
+    const rlx_packer_entry* packer = nullptr;
+    int32_t dtype;
+    int64_t n, k;
+    Span source;
+    std::shared_ptr<Memory> target;
+
+    void run(Core& core) const {
+      std::lock_guard<std::mutex> lock(core.running);
+      packer->pack(dtype, source.data, n, k, target->data(), &core.pool);
     }
-    return fail(env, "no packer for layout \"" + layout + "\"");
+  };
+  // (layout, dtype, n, k, bytes) of a call; without a packer, an exception is pending.
+  Packing packing(const Napi::CallbackInfo& info) {
+    Packing p;
+    const auto layout = info[0].ToString().Utf8Value();
+    p.dtype = info[1].ToNumber().Int32Value();
+    p.n = info[2].ToNumber().Int64Value();
+    p.k = info[3].ToNumber().Int64Value();
+    p.source = bytes_of(info[4]);
+    if (!core_) return fail(info.Env(), "the engine is closed"), p;
+    const auto* end = core_->table->packers + core_->table->n_packers;
+    const auto* packer = std::find_if(core_->table->packers, end, [&](const rlx_packer_entry& e) { return layout == e.layout; });
+    if (packer == end) return fail(info.Env(), "no packer for layout \"" + layout + "\""), p;
+    if (p.dtype < RLX_F32 || p.dtype > RLX_Q6_K || p.n < 0 || p.k < 0 ||
+        p.source.bytes != dtype_bytes(p.dtype, static_cast<size_t>(p.n * p.k)))
+      return fail(info.Env(), "the weight's bytes do not match its shape"), p;
+    const size_t bytes = packer->bytes(p.dtype, p.n, p.k);
+    p.target = Memory::allocate(bytes);
+    if (bytes == 0 || !p.target) return fail(info.Env(), "cannot pack dtype " + std::to_string(p.dtype) + " into \"" + layout + "\""), p;
+    p.packer = packer;
+    return p;
+  }
+  // packSync(layout, dtype, n, k, bytes): the packed bytes of a row-major weight [n, k].
+  Napi::Value pack_sync(const Napi::CallbackInfo& info) {
+    const Packing p = packing(info);
+    if (!p.packer) return info.Env().Undefined();
+    p.run(*core_);
+    return view_of(info.Env(), p.target, 0, p.target->size());
+  }
+  // pack(...): a promise of the same, made after the runs that were asked for before.
+  Napi::Value pack(const Napi::CallbackInfo& info) {
+    const Packing p = packing(info);
+    if (!p.packer) return info.Env().Undefined();
+    auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(info.Env()));
+    auto source = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info[4].As<Napi::Object>()));
+    auto task = std::make_unique<Run>();
+    task->work = [core = core_.get(), p, held = Memory::find(p.source.data)] { p.run(*core); };
+    task->cancel = [] {};
+    task->settle = [core = core_, deferred, source, p](Napi::Env env) {
+      const Napi::HandleScope scope(env);
+      deferred->Resolve(view_of(env, p.target, 0, p.target->size()));
+    };
+    core_->submit(info.Env(), std::move(task));
+    return deferred->Promise();
   }
   // measureBandwidth(bytes): bytes per second.
   Napi::Value bandwidth(const Napi::CallbackInfo& info) {

@@ -17,21 +17,25 @@ struct Call {
   const uint8_t* source;
   uint8_t* target;
   size_t n, blocks, pieces, block_bytes, target_bytes;
-  uint8_t flip;
+  uint32_t flip;  // the bias in each of four bytes
 };
 
 void pack_group(void* context, size_t group) {
   const Call& c = *static_cast<const Call*>(context);
   uint8_t* out = c.target + group * c.blocks * c.target_bytes;
-  memset(out, 0, c.blocks * c.target_bytes);
+  if ((group + 1) * kPackRows > c.n) memset(out, 0, c.blocks * c.target_bytes);
   for (size_t r = 0; r < kPackRows && group * kPackRows + r < c.n; r++) {
     const uint8_t* row = c.source + (group * kPackRows + r) * c.blocks * c.block_bytes;
     for (size_t b = 0; b < c.blocks; b++) {
       const uint8_t* from = row + b * c.block_bytes;
       uint8_t* to = out + b * c.target_bytes;
       memcpy(to + 2 * r, from, 2);
-      for (size_t j = 0; j < c.pieces; j++)
-        for (size_t i = 0; i < 4; i++) to[kScaleBytes + 64 * j + 4 * r + i] = static_cast<uint8_t>(from[2 + 4 * j + i] ^ c.flip);
+      for (size_t j = 0; j < c.pieces; j++) {
+        uint32_t piece;
+        memcpy(&piece, from + 2 + 4 * j, 4);
+        piece ^= c.flip;
+        memcpy(to + kScaleBytes + 64 * j + 4 * r, &piece, 4);
+      }
     }
   }
 }
@@ -39,7 +43,7 @@ void pack_group(void* context, size_t group) {
 void rows16_pack(int32_t dtype, const uint8_t* source, int64_t n, int64_t k, uint8_t* target, rlx_pool* pool) {
   const bool q4 = dtype == RLX_Q4_0;
   Call call{source, target, static_cast<size_t>(n), static_cast<size_t>(k) / 32, q4 ? 4u : 8u, q4 ? 18u : 34u, q4 ? kQ4Bytes : kQ8Bytes, 0};
-  if (!q4) call.flip = static_cast<uint8_t>(kDotBias);
+  if (!q4) call.flip = static_cast<uint32_t>(kDotBias) * 0x01010101u;
   rlx_parallel(pool, (call.n + kPackRows - 1) / kPackRows, pack_group, &call);
 }
 

@@ -35,7 +35,9 @@ export interface NativeEngine {
     blobs: readonly Uint8Array<ArrayBuffer>[],
     bound: readonly (Uint8Array<ArrayBuffer> | undefined)[],
   ): NativeExecutable;
-  pack(layout: string, dtype: number, n: number, k: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
+  /** The packed bytes of a row-major weight [n, k], made after the runs that were asked for before. */
+  pack(layout: string, dtype: number, n: number, k: number, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
+  packSync(layout: string, dtype: number, n: number, k: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
   /** Bytes per second that the engine's threads read. */
   measureBandwidth(bytes: number): number;
   close(): void;

@@ -1,5 +1,14 @@
 import { type Bindings, RlxError } from "@rlxjs/ir";
-import { type Executable, type ExecutableStats, KernelError, type Program, REFERENCE, type RunCall, runInSlices } from "@rlxjs/runtime";
+import {
+  type Executable,
+  type ExecutableStats,
+  KernelError,
+  type Program,
+  REFERENCE,
+  type RunCall,
+  runInSlices,
+  type Work,
+} from "@rlxjs/runtime";
 import type { NativeCall, NativeEngine, NativeExecutable, NativeFailure } from "./addon.ts";
 import { encodeProgram } from "./encode.ts";
 import { type Memory, ReferenceSteps } from "./reference/steps.ts";
@@ -96,7 +105,7 @@ export class LoadedProgram implements Executable {
     throw new KernelError(this.#program, failure.step, failure.text);
   }
 
-  *#hostStep(index: number, call: RunCall, micros: Float64Array | undefined): Generator<void, void> {
+  *#hostStep(index: number, call: RunCall, micros: Float64Array | undefined): Work<void> {
     const started = performance.now();
     const extents: Bindings = Object.fromEntries(this.#program.symbols.map((s, i) => [s.name, call.extents[i] ?? 0]));
     this.#references.run(index, extents, this.#memory(call));

@@ -52,15 +52,19 @@ export function createNativeBackend(addon: Addon, options: NativeOptions = {}): 
       const memory = addon.allocate(bytes);
       return { bytes: memory, [Symbol.dispose]: () => addon.detach(memory) };
     },
-    pack: (weight: Tensor, layout) => {
-      const k = weight.shape.at(-1) ?? 1;
-      return engine.pack(layout, dtypeCode(weight.dtype), k === 0 ? 0 : weight.size / k, k, weight.bytes);
-    },
+    pack: async (weight, layout) => engine.pack(layout, ...rowsOf(weight)),
+    packSync: (weight, layout) => engine.packSync(layout, ...rowsOf(weight)),
     load: (program, bound) => new LoadedProgram(engine, program, bound),
     mapFile: (path) => mapFile(addon, path),
     measureBandwidth: (bytes) => engine.measureBandwidth(bytes),
     [Symbol.dispose]: () => engine.close(),
   };
+}
+
+/** A weight as the rows that packing sees: dtype, n, k, bytes. */
+function rowsOf(weight: Tensor): [dtype: number, n: number, k: number, bytes: Uint8Array<ArrayBuffer>] {
+  const k = weight.shape.at(-1) ?? 1;
+  return [dtypeCode(weight.dtype), k === 0 ? 0 : weight.size / k, k, weight.bytes];
 }
 
 function mapFile(addon: Addon, path: string): MappedFile {

@@ -67,7 +67,7 @@ export class OneOp implements Disposable {
       if (b.kind === "constant") return b.value.bytes;
       if (b.kind !== "weight" || b.source.kind !== "param") return undefined;
       const weight = operand(b.source.name);
-      return b.layout === undefined ? weight.bytes : backend.pack(weight, b.layout);
+      return b.layout === undefined ? weight.bytes : backend.packSync(weight, b.layout);
     });
     this.#executable = backend.load(this.program, bound);
     this.#outputs = graph.outputs.map(({ value }) => {

@@ -102,8 +102,9 @@ export interface Backend extends Disposable {
   readonly kernels: readonly Kernel[];
   /** Zeroed memory, aligned for the device. */
   allocate(bytes: number): DeviceBuffer;
-  /** Weight bytes in a kernel's packed layout. */
-  pack(weight: Tensor, layout: string): Uint8Array<ArrayBuffer>;
+  /** Weight bytes in a kernel's packed layout; made without holding the event loop, where the device can. */
+  pack(weight: Tensor, layout: string): Promise<Uint8Array<ArrayBuffer>>;
+  packSync(weight: Tensor, layout: string): Uint8Array<ArrayBuffer>;
   /** `bound` has one entry per buffer of the program: weights and constants in their layouts, undefined for the other kinds. */
   load(program: Program, bound: readonly (Uint8Array<ArrayBuffer> | undefined)[]): Executable;
   mapFile?(path: string): MappedFile;

@@ -1,11 +1,13 @@
 import { type Graph, opByName, shapeEquals, Tensor, type TensorType } from "@rlxjs/ir";
-import type { Backend } from "./backend.ts";
+import type { Backend, RunCall } from "./backend.ts";
 import { UnboundWeightError, WeightTypeError } from "./errors.ts";
 import { lowerWork } from "./lower.ts";
 import { compileWork } from "./passes/compile.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { Work } from "./task.ts";
 import type { WeightStore } from "./weights.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Where a program's weights come from: params that were set on it go before those of the store. */
 export interface WeightScope {
@@ -41,45 +43,65 @@ export function paramsOf(graph: Graph): Map<string, TensorType> {
  * The bytes of every weight and constant of a program, in their layouts, parallel to its buffers. What depends on the store alone
  * is made once per store. Yields between weights.
  */
-export function* bindWeights(program: Program, scope: WeightScope): Work<(Uint8Array<ArrayBuffer> | undefined)[]> {
-  const out: (Uint8Array<ArrayBuffer> | undefined)[] = [];
+export function* bindWeights(program: Program, scope: WeightScope): Work<(Bytes | undefined)[]> {
+  const out: (Bytes | undefined)[] = [];
   for (const buffer of program.buffers) {
     if (buffer.kind === "weight") out.push(yield* weightBytes(program.name, buffer, scope));
-    else if (buffer.kind === "constant")
-      out.push(buffer.layout === undefined ? buffer.value.bytes : scope.backend.pack(buffer.value, buffer.layout));
+    else if (buffer.kind === "constant") out.push(yield* packed(buffer.value, buffer.layout, scope));
     else out.push(undefined);
     yield;
   }
   return out;
 }
 
-function* weightBytes(name: string, buffer: ProgramBuffer & { kind: "weight" }, scope: WeightScope): Work<Uint8Array<ArrayBuffer>> {
-  const { source, layout, dtype, shape } = buffer;
-  const raw = source.kind === "param" ? param(scope, name, source.name, buffer) : undefined;
-  if (raw && layout === undefined) return raw.bytes;
-  const names = source.kind === "param" ? [source.name] : [...paramsOf(source.graph).keys()];
-  const shared = names.every((n) => !scope.params.has(n)) ? scope.store : undefined;
-  const text = source.kind === "param" ? `param ${source.name}` : source.key;
-  const key = `${scope.backend.info.kernelLibrary}|${layout ?? ""}|${text}`;
+function* weightBytes(name: string, buffer: ProgramBuffer & { kind: "weight" }, scope: WeightScope): Work<Bytes> {
+  const { source, layout } = buffer;
+  const tensor = source.kind === "param" ? param(scope, name, source.name, buffer) : undefined;
+  if (tensor && layout === undefined) return tensor.bytes;
+  const names = source.kind === "param" ? [source.name] : paramsOf(source.graph).keys();
+  const shared = [...names].every((n) => !scope.params.has(n)) ? scope.store : undefined;
+  const key = `${scope.backend.info.kernelLibrary}|${layout ?? ""}|${source.kind === "param" ? `param ${source.name}` : source.key}`;
   const known = shared?.derived(key);
   if (known) return known;
-  const tensor = raw ?? (source.kind === "expression" ? yield* evaluate(source.graph, scope) : undefined);
-  if (!tensor) throw new UnboundWeightError(name, text, { dtype, shape });
-  yield;
-  const bytes = layout === undefined ? tensor.bytes : scope.backend.pack(tensor, layout);
-  shared?.keep(key, bytes);
-  return bytes;
+  const bytes =
+    source.kind === "expression"
+      ? yield* evaluate(source.graph, layout, scope)
+      : tensor
+        ? yield* packed(tensor, layout, scope)
+        : new Uint8Array();
+  return shared?.keep(key, bytes) ?? bytes;
 }
 
-/** A weight expression is a small program of its own, run once on the same device. */
-function* evaluate(graph: Graph, scope: WeightScope): Work<Tensor> {
-  const { kernels } = scope.backend;
-  const { graph: legal } = yield* compileWork(graph, kernels, { hoistWeights: false });
+/** A weight expression is a small program of its own, run once on the same device, into the memory that is kept or packed. */
+function* evaluate(graph: Graph, layout: string | undefined, scope: WeightScope): Work<Bytes> {
+  const { backend } = scope;
+  const { kernels } = backend;
+  const { graph: legal } = yield* compileWork(graph, kernels, { fuse: false, hoistWeights: false });
   const program = yield* lowerWork(legal, { kernels, hoistWeights: false });
   const bound = yield* bindWeights(program, scope);
-  const output = program.buffers.find((b) => b.kind === "output");
-  const bytes = new Uint8Array(output?.bytes ?? 0);
-  using executable = scope.backend.load(program, bound);
-  executable.runSync({ extents: [], inputs: [], outputs: [bytes], states: [] });
-  return Tensor.fromBytes(output?.dtype ?? "f32", (output?.shape ?? []).map(Number), bytes);
+  const [output] = program.buffers.filter((b) => b.kind === "output");
+  const { dtype, shape, bytes } = output ?? { dtype: "f32", shape: [], bytes: 0 };
+  const memory = backend.allocate(bytes);
+  const call: RunCall = { extents: [], inputs: [], outputs: [memory.bytes], states: [] };
+  using executable = backend.load(program, bound);
+  yield { run: (signal) => executable.run({ ...call, signal }), runSync: () => executable.runSync(call) };
+  if (layout === undefined) return memory.bytes;
+  const made = yield* packed(Tensor.fromBytes(dtype, shape.map(Number), memory.bytes), layout, scope);
+  memory[Symbol.dispose]();
+  return made;
+}
+
+/** A weight in a kernel's layout. */
+function* packed(weight: Tensor, layout: string | undefined, { backend }: WeightScope): Work<Bytes> {
+  let bytes = weight.bytes;
+  if (layout !== undefined)
+    yield {
+      run: async () => {
+        bytes = await backend.pack(weight, layout);
+      },
+      runSync: () => {
+        bytes = backend.packSync(weight, layout);
+      },
+    };
+  return bytes;
 }

@@ -3,10 +3,12 @@ import type { Emitted, Kernel, NodeView } from "./backend.ts";
 import { dimEqualBytes, placeTemporaries } from "./arena.ts";
 import { GraphView } from "./passes/graph-view.ts";
 import { KernelSet, nodeView } from "./passes/kernels.ts";
-import type { Operand, Program, ProgramBuffer, Step } from "./program.ts";
+import type { Operand, Program, ProgramBuffer, Step, WeightSource } from "./program.ts";
 import { liveNodes, type Location, locate, typeBytes } from "./storage.ts";
 import { runAtOnce, type Work } from "./task.ts";
 import { extract } from "./weight-values.ts";
+
+type WeightExpression = Extract<WeightSource, { kind: "expression" }>;
 
 /** Not a native kernel: the op's TypeScript reference, run on the host. */
 export const REFERENCE = "reference";
@@ -44,6 +46,7 @@ class Lowering {
   /** Buffer of each value that owns memory. */
   readonly #bufferOf = new Map<ValueId, number>();
   readonly #weightBuffers = new Map<string, number>();
+  readonly #expressions = new Map<ValueId, WeightExpression>();
   /** Outputs that are another value's memory: copied as soon as that value is there. */
   readonly #copies = new Map<ValueId, { readonly name: string; readonly buffer: number }[]>();
 
@@ -177,8 +180,13 @@ class Lowering {
     }
     const constant = this.#view.constant(value);
     if (constant) return add(`constant ${attrs.index}`, () => ({ ...base, kind: "constant", value: constant }));
+    const source = this.#expressions.get(value) ?? this.#expression(value);
+    this.#expressions.set(value, source);
+    return add(`expression ${source.key}`, () => ({ ...base, kind: "weight", source }));
+  }
+
+  #expression(value: ValueId): WeightExpression {
     const graph = extract(this.#graph, value, `${this.#graph.name} weight %${value}`);
-    const key = hashGraph(graph);
-    return add(`expression ${key}`, () => ({ ...base, kind: "weight", source: { kind: "expression", graph, key } }));
+    return { kind: "expression", graph, key: hashGraph(graph) };
   }
 }

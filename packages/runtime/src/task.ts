@@ -13,8 +13,14 @@ export function nextTask(): Promise<void> {
   });
 }
 
-/** A computation that yields where it may be interrupted: after each weight, step or node. */
-export type Work<T> = Generator<void, T>;
+/** A part of work that a device does in threads of its own: waited for, or begun and awaited. */
+export interface DeviceTask {
+  run(signal: AbortSignal | undefined): Promise<void>;
+  runSync(): void;
+}
+
+/** A computation that yields where it may be interrupted (after each weight, step or node), or what a device is to do next. */
+export type Work<T> = Generator<DeviceTask | undefined, T>;
 
 /** Drive work to its end, letting other tasks in between. Rejects with `signal.reason` when aborted. */
 export async function runInSlices<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
@@ -25,8 +31,9 @@ export async function runInSlices<T>(work: Work<T>, signal?: AbortSignal): Promi
     for (;;) {
       const step = work.next();
       if (step.done) return step.value;
-      if (performance.now() - started < SLICE_MS) continue;
-      await nextTask();
+      if (step.value) await step.value.run(signal);
+      else if (performance.now() - started < SLICE_MS) continue;
+      else await nextTask();
       signal?.throwIfAborted();
       started = performance.now();
     }
@@ -38,8 +45,14 @@ export async function runInSlices<T>(work: Work<T>, signal?: AbortSignal): Promi
 
 /** The same without interruption. */
 export function runAtOnce<T>(work: Work<T>): T {
-  for (;;) {
-    const step = work.next();
-    if (step.done) return step.value;
+  const unfinished: Work<unknown> = work;
+  try {
+    for (;;) {
+      const step = work.next();
+      if (step.done) return step.value;
+      step.value?.runSync();
+    }
+  } finally {
+    unfinished.return(undefined);
   }
 }

@@ -30,34 +30,29 @@ function hasSymbols(attrs: AttrRecord): boolean {
 /** The part of a graph that computes one value, as a graph of its own with the output `out`. */
 export function extract(graph: Graph, value: ValueId, name: string): Graph {
   const needed = new Set<number>();
-  const visit = (v: ValueId): void => {
-    const node = nodeOf(graph, v);
-    if (node === undefined || needed.has(node.id)) return;
+  const pending = [value];
+  for (let v = pending.pop(); v !== undefined; v = pending.pop()) {
+    const node = graph.nodes[graph.values[v]?.node ?? NONE];
+    if (!node || needed.has(node.id)) continue;
     needed.add(node.id);
-    for (const i of node.inputs) visit(i);
-  };
-  visit(value);
+    pending.push(...node.inputs);
+  }
   const ids = new Map<ValueId, ValueId>([[NONE, NONE]]);
   const nodes: Node[] = [];
   const values: Graph["values"][number][] = [];
   const constants: Graph["constants"][number][] = [];
-  for (const node of graph.nodes) {
-    if (!needed.has(node.id)) continue;
+  for (const index of [...needed].sort((a, b) => a - b)) {
+    const node = graph.nodes[index];
+    if (!node) continue;
     const id = nodes.length;
-    for (const [index, v] of node.outputs.entries()) {
+    for (const [output, v] of node.outputs.entries()) {
       const info = graph.values[v];
-      if (info) ids.set(v, values.push({ ...info, node: id, index }) - 1);
+      if (info) ids.set(v, values.push({ ...info, node: id, index: output }) - 1);
     }
-    const tensor = opByName(node.op).traits.leaf === "constant" ? graph.constants[node.attrs.index as number] : undefined;
+    const tensor = opByName(node.op).traits.leaf === "constant" ? graph.constants[Number(node.attrs.index)] : undefined;
     const attrs = tensor ? { ...node.attrs, index: constants.push(tensor) - 1 } : node.attrs;
     const moved = (v: ValueId): ValueId => ids.get(v) ?? NONE;
     nodes.push({ ...node, id, attrs, inputs: node.inputs.map(moved), outputs: node.outputs.map(moved) });
   }
   return { name, nodes, values, constants, outputs: [{ name: "out", value: ids.get(value) ?? NONE }], symbols: new Map() };
-}
-
-/** The node that makes a value. */
-function nodeOf(graph: Graph, value: ValueId): Node | undefined {
-  const info = graph.values[value];
-  return info && graph.nodes[info.node];
 }

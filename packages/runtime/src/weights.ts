@@ -69,9 +69,11 @@ export class WeightStore implements Disposable {
   derived(key: string): Uint8Array<ArrayBuffer> | undefined {
     return this.#derived.get(key);
   }
-  /** Keep a packed form or an evaluated expression for every graph that shares the store. For the runtime. */
-  keep(key: string, bytes: Uint8Array<ArrayBuffer>): void {
-    this.#derived.set(key, bytes);
+  /** Keep a packed form or an evaluated expression for every graph that shares the store; the first one stays. For the runtime. */
+  keep(key: string, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const kept = this.#derived.get(key) ?? bytes;
+    this.#derived.set(key, kept);
+    return kept;
   }
 
   /** Count one more user; returns how to end that use, which may be called once. For the runtime. */

@@ -8,10 +8,13 @@ export function createReferenceBackend(): Backend {
     info: { device: "cpu", description: "TypeScript references, 1 thread", threads: 1, kernelLibrary: "reference" },
     kernels: [],
     allocate: (bytes): DeviceBuffer => ({ bytes: new Uint8Array(bytes), [Symbol.dispose]: () => undefined }),
-    pack: (weight: Tensor, layout) => {
-      throw new RlxError("ERR_LAYOUT", `weight ${weight.dtype}[${weight.shape}]: the reference backend has no layout "${layout}"`);
-    },
+    pack: async (weight, layout) => refuse(weight, layout),
+    packSync: refuse,
     load: (program, bound) => new ReferenceExecutable(program, bound),
     [Symbol.dispose]: () => undefined,
   };
+}
+
+function refuse(weight: Tensor, layout: string): never {
+  throw new RlxError("ERR_LAYOUT", `weight ${weight.dtype}[${weight.shape}]: the reference backend has no layout "${layout}"`);
 }

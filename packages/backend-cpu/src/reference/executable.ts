@@ -7,6 +7,7 @@ import {
   type RunCall,
   runAtOnce,
   runInSlices,
+  type Work,
 } from "@rlxjs/runtime";
 import { type Memory, ReferenceSteps } from "./steps.ts";
 
@@ -44,7 +45,7 @@ export class ReferenceExecutable implements Executable {
     this.#undelivered.clear();
   }
 
-  *#execute(call: RunCall): Generator<void, void> {
+  *#execute(call: RunCall): Work<void> {
     const extents: Bindings = Object.fromEntries(this.#program.symbols.map((s, i) => [s.name, call.extents[i] ?? 0]));
     const memory = this.#memory(call);
     const micros = new Float64Array(call.trace ? this.#program.steps.length : 0);
