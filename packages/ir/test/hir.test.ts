@@ -121,6 +121,20 @@ describe("errors name the block and the weight", () => {
       `[HirError: hir "m": layers.7/mlp/linear:up (w, b): [linear] x: expected a last extent of 5, as in w f32[3, 5], got f32[2, 4]]`,
     );
   });
+  test("half a pair is a mistake, not none", () => {
+    const attention = (more: object, names: readonly string[]) => () =>
+      lowerHir(
+        defineHir("m", (h) => {
+          const x = h.input("x", "f32", [1, 2, 4]);
+          const pairs = Object.fromEntries(names.map((name) => [name, h.input(name, "f32", [2, 1])]));
+          return h.attention(x, { q: "w", k: "w", v: "w", o: "w", numHeads: 2, headDim: 2, ...pairs, ...more });
+        }),
+        () => ({ dtype: "f32", shape: [4, 4] }),
+      );
+    expect(attention({ pastK: "k" }, [])).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": attention (w, w, w, w): [attention] a KV cache needs the names of both states, pastK and pastV]`);
+    expect(attention({}, ["cos"])).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": attention (w, w, w, w): [attention] rope needs both tables, cos and sin]`);
+    expect(attention({}, ["cos", "sin"])).not.toThrow();
+  });
   test("calls are checked when they are made", () => {
     expect(() => defineHir("m", (h) => h.rmsNorm(h.input("x", "f32", [4]), { weight: 3 as never }))).toThrowErrorMatchingInlineSnapshot(
       `[HirError: hir "m": rmsNorm: weight "weight": expected the name of a weight, got 3]`,

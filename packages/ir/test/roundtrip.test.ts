@@ -277,7 +277,7 @@ describe("hostile input", () => {
     expect(() => parseGraph('graph "g"\n%0 = inputs')).toThrowErrorMatchingInlineSnapshot(
       `[ParseError: line 2, column 12: expected ":", got the end]`,
     );
-    expect(() => parseGraph("what")).toThrowErrorMatchingInlineSnapshot(`[ParseError: line 1, column 1: expected "graph" and a nme]`);
+    expect(() => parseGraph("what")).toThrowErrorMatchingInlineSnapshot(`[ParseError: line 1, column 1: expected "graph" and a name]`);
   });
 });
 
@@ -287,14 +287,14 @@ test("text of any length and form is read without the stack", () => {
       parseGraph(text);
     } catch (error) {
       expect(error).toBeInstanceOf(RlxError);
-      return String(error).slice(0, 60);
+      return String(error).slice(0, 61);
     }
     return "accepted";
   };
-  expect(fails("//\n".repeat(1e6))).toBe('ParseError: line 1000001, column 1: expected "graph" and a n');
+  expect(fails("//\n".repeat(1e6))).toBe('ParseError: line 1000001, column 1: expected "graph" and a na');
   expect(fails(`graph "${'\\"'.repeat(3e6)}"`)).toMatch(/^GraphError: graph/);
-  expect(fails('graph "x"\nconstant 0 f32[99999999999] [1]')).toMatch(/expected 9999/);
-  expect(fails('graph "x"\nconstant 0 u8[1] [300]')).toBe("ParseError: line 2, column 24: constant 0: expected 0 to 255");
+  expect(fails('graph "x"\nconstant 0 f32[99999999999] [1]')).toMatch(/tensor f32.99999999999.: expe/);
+  expect(fails('graph "x"\nconstant 0 u8[1] [300]')).toBe("ParseError: line 2, column 22: constant 0: expected 0 to 255 ");
   expect(fails('graph "x')).toMatch(/expected text in quotes/);
-  expect(fails('graph "\\x"')).toMatch(/JSON's escapes/);
+  expect(fails('graph "\\x"')).toMatch(/quotes with JS/);
 });

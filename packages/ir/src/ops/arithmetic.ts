@@ -1,9 +1,23 @@
+import { type DType, isFloat } from "../dtype.ts";
 import { defineElementwise } from "../elementwise.ts";
 import { input } from "../op.ts";
 import { binaryShapes, floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
 import type { Reg, ScalarBuilder } from "../scalar.ts";
 import { sameOperands } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
+import { intRange, Tensor } from "../tensor.ts";
+
+const floatEdges = [0, -0, 1, -2.5, 60000, Infinity, -Infinity, NaN];
+/** What wraps, and what traps in C: the extremes, zero and -1 (the largest number when unsigned). */
+function intEdges(d: DType): readonly bigint[] {
+  const { min, max } = intRange(d);
+  return [min, min + 1n, -1n, 0n, 1n, 7n, max - 1n, max];
+}
+
+/** Every value with every other, by broadcasting. */
+const everyPair = (d: DType, values: readonly (number | bigint)[]) => ({
+  a: Tensor.from(d, [values.length, 1], values),
+  b: Tensor.from(d, [values.length], values),
+});
 
 const binary = <const N extends string>(name: N, doc: string, expr: (s: ScalarBuilder, a: Reg, b: Reg) => Reg, commutative = false) =>
   defineElementwise({
@@ -13,8 +27,12 @@ const binary = <const N extends string>(name: N, doc: string, expr: (s: ScalarBu
     traits: { commutative },
     dtype: sameOperands(name),
     expr: (s, [a = 0, b = 0]) => expr(s, a, b),
-    samples: (rng) =>
-      numericDTypes.flatMap((d) => binaryShapes.map(([a, b]) => ({ inputs: { a: randomTensor(rng, d, a), b: randomTensor(rng, d, b) } }))),
+    samples: (rng) => [
+      ...numericDTypes.flatMap((d) => [
+        ...binaryShapes.map(([a, b]) => ({ inputs: { a: randomTensor(rng, d, a), b: randomTensor(rng, d, b) } })),
+        { inputs: everyPair(d, isFloat(d) ? floatEdges : intEdges(d)) },
+      ]),
+    ],
   });
 
 export const add = binary("add", "a + b.", (s, a, b) => s.add(a, b), true);

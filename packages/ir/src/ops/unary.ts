@@ -37,7 +37,12 @@ const numeric = <const N extends string>(name: N, doc: string, expr: Expr) =>
     inputs: [input("x", "numeric")],
     dtype: first,
     expr: (s, [x = 0]) => expr(s, x),
-    samples: (rng) => numericDTypes.flatMap((d) => unaryShapes.map((shape) => ({ inputs: { x: randomTensor(rng, d, shape) } }))),
+    samples: (rng) =>
+      numericDTypes.flatMap((d) => [
+        ...unaryShapes.map((shape) => ({ inputs: { x: randomTensor(rng, d, shape) } })),
+        { inputs: { x: Tensor.from(d, [special.length], special) } },
+        { inputs: { x: Tensor.from(d, [2], [-1e30, 1e30]) } }, // integers: the extremes
+      ]),
   });
 
 /** Trigonometry on arguments that a float can hold with a meaningful phase. */
