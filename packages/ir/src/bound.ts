@@ -1,5 +1,5 @@
 import { type DType, dtypes, isBlock, isFloat } from "./dtype.ts";
-import { broadcastStrides } from "./elementwise.ts";
+import { broadcastStrides, offsetAt } from "./elementwise.ts";
 import { namedInputs } from "./check.ts";
 import { evalDim } from "./dim.ts";
 import { runReference } from "./evaluate.ts";
@@ -105,10 +105,12 @@ function activationRounding(x: Tensor): Tensor {
 function bodyErrors(body: ScalarBody, inputs: readonly Tensor[], first: Float64Array | undefined, like: Tensor): Float64Array {
   const errors = new Float64Array(like.size);
   if (body.compute === "i64") return errors;
-  const at = inputs.map((t) => offsets(t.shape, like.shape));
+  const strides = inputs.map((t) => broadcastStrides(t.shape, like.shape));
   const values = inputs.map((t) => t.values());
   for (let i = 0; i < errors.length; i++) {
-    const regs = values.map((v, k): Bounded => ({ value: v[at[k]?.(i) ?? 0] ?? 0, error: k === 0 ? (first?.[i] ?? 0) : 0 }));
+    const regs = values.map(
+      (v, k): Bounded => ({ value: v[offsetAt(i, like.shape, strides[k] ?? [])] ?? 0, error: k === 0 ? (first?.[i] ?? 0) : 0 }),
+    );
     errors[i] = boundBody(body, regs).error;
   }
   return errors;
@@ -120,21 +122,6 @@ function epilogueErrors(inputs: readonly Tensor[], attrs: AttrRecord, reference:
   const inner = Tensor.zeros(innerType(inputs, a).dtype, reference.shape);
   runReference(def, slots, innerAttrs, [inner]);
   return bodyErrors(a.body, [inner, ...extra], errorBound(def, slots, innerAttrs, [inner]), reference);
-}
-
-/** Flat offset into a broadcast operand of the element at flat index i. */
-function offsets(operand: readonly number[], shape: readonly number[]): (i: number) => number {
-  const strides = broadcastStrides(operand, shape);
-  return (i) => {
-    let at = 0;
-    let rest = i;
-    for (let d = shape.length - 1; d >= 0; d--) {
-      const n = shape[d] ?? 1;
-      at += (rest % n) * (strides[d] ?? 0);
-      rest = Math.floor(rest / n);
-    }
-    return at;
-  };
 }
 
 /** An error after storing: exact values store exactly, others may land one unit away. */

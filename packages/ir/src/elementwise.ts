@@ -110,3 +110,15 @@ export function broadcastStrides(operand: readonly number[], shape: readonly num
   const shift = shape.length - operand.length;
   return shape.map((_, i) => ((operand[i - shift] ?? 1) === 1 ? 0 : (own[i - shift] ?? 0)));
 }
+
+/** Where the element at flat index `i` of `shape` lies, axis d advancing `strides[d]`. */
+export function offsetAt(i: number, shape: readonly number[], strides: readonly number[]): number {
+  let at = 0;
+  let rest = i;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const n = shape[d] ?? 1;
+    at += (rest % n) * (strides[d] ?? 0);
+    rest = Math.floor(rest / n);
+  }
+  return at;
+}

@@ -131,8 +131,12 @@ describe("errors name the block and the weight", () => {
         }),
         () => ({ dtype: "f32", shape: [4, 4] }),
       );
-    expect(attention({ pastK: "k" }, [])).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": attention (w, w, w, w): [attention] a KV cache needs the names of both states, pastK and pastV]`);
-    expect(attention({}, ["cos"])).toThrowErrorMatchingInlineSnapshot(`[HirError: hir "m": attention (w, w, w, w): [attention] rope needs both tables, cos and sin]`);
+    expect(attention({ pastK: "k" }, [])).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": attention (w, w, w, w): [attention] a KV cache needs the names of both states, pastK and pastV]`,
+    );
+    expect(attention({}, ["cos"])).toThrowErrorMatchingInlineSnapshot(
+      `[HirError: hir "m": attention (w, w, w, w): [attention] rope needs both tables, cos and sin]`,
+    );
     expect(attention({}, ["cos", "sin"])).not.toThrow();
   });
   test("calls are checked when they are made", () => {

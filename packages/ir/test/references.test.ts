@@ -200,9 +200,15 @@ describe("errors name the op, the operand, what was expected and what was given"
   });
 
   test("attributes out of range, and operands that only look right", () => {
-    expect(type(ops.layerNorm, [x, undefined, undefined], { eps: Number.NaN })).toThrowErrorMatchingInlineSnapshot(`[AttrError: [layer_norm] eps: expected a number >= 0, got NaN]`);
-    expect(type(ops.pad, [Tensor.zeros("u8", [1])], { before: [1], after: [0], value: -1 })).toThrowErrorMatchingInlineSnapshot(`[AttrError: [pad] value: expected an integer from 0 to 255 for u8, got -1]`);
-    expect(type(ops.softmax, [f32([], [1])])).toThrowErrorMatchingInlineSnapshot(`[AttrError: [softmax] axis: expected an operand with axes, got a scalar and axis -1]`);
+    expect(type(ops.layerNorm, [x, undefined, undefined], { eps: Number.NaN })).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [layer_norm] eps: expected a number >= 0, got NaN]`,
+    );
+    expect(type(ops.pad, [Tensor.zeros("u8", [1])], { before: [1], after: [0], value: -1 })).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [pad] value: expected an integer from 0 to 255 for u8, got -1]`,
+    );
+    expect(type(ops.softmax, [f32([], [1])])).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [softmax] axis: expected an operand with axes, got a scalar and axis -1]`,
+    );
     const qkv = f32([1, 2, 3], Array(6).fill(0));
     const bias = { numHeads: 1, numKvHeads: 1, headDim: 3, maskKind: "bias" };
     expect(
@@ -212,11 +218,17 @@ describe("errors name the op, the operand, what was expected and what was given"
       body: { inputs: 1, compute: "i64", steps: [{ op: "const", args: [], imm: 0.5 }], outputs: [1] },
       dtypes: ["i32"],
     } as const;
-    expect(type(ops.region, [i32([1], [1])], half)).toThrowErrorMatchingInlineSnapshot(`[AttrError: [region] body: step 0: expected a step on integers, got const 0.5]`);
-    expect(type(ops.region, [f32([1], [0.5])], half)).toThrowErrorMatchingInlineSnapshot(`[AttrError: [region] body: expected integer or bool operands for i64 registers, got f32]`);
+    expect(type(ops.region, [i32([1], [1])], half)).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [region] body: step 0: expected a step on integers, got const 0.5]`,
+    );
+    expect(type(ops.region, [f32([1], [0.5])], half)).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [region] body: expected integer or bool operands for i64 registers, got f32]`,
+    );
     const inner = { op: "linear", attrs: { transposed: true }, arity: 2, present: [0, 1], dtype: "f32" };
     const body = { inputs: 1, compute: "f32", steps: [], outputs: [0] } as const;
-    expect(type(ops.withEpilogue, [x, x], { ...inner, body } as AttrRecord)).toThrowErrorMatchingInlineSnapshot(`[AttrError: [linear] unknown attribute "transposed": expected bias]`);
+    expect(type(ops.withEpilogue, [x, x], { ...inner, body } as AttrRecord)).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [linear] unknown attribute "transposed": expected bias]`,
+    );
   });
 
   test("what a run finds is found before anything is written", () => {

@@ -1,18 +1,10 @@
 import type { Builder, Value } from "../builder.ts";
 import { type Dim, divDims } from "../dim.ts";
 import type { FloatDType } from "../dtype.ts";
-import type { AttentionAttrs } from "./attention-shape.ts";
+import type { AttentionAttrs, AttentionOperands } from "./attention-shape.ts";
 import { castTo, extentValue } from "./widen.ts";
 
-interface Operands {
-  readonly q: Value;
-  readonly k: Value;
-  readonly v: Value;
-  readonly mask?: Value | undefined;
-  readonly qPos?: Value | undefined;
-  readonly kvLen?: Value | undefined;
-  readonly sinks?: Value | undefined;
-}
+type Operands = AttentionOperands<Value>;
 type Attributes = AttentionAttrs & { readonly scale?: number | undefined; readonly causal: boolean };
 
 /** As good as none; positions minus a larger one would leave i32. */

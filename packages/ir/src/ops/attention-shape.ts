@@ -14,14 +14,14 @@ export interface AttentionAttrs {
   readonly maskKind: "none" | "keep" | "bias";
   readonly kvLayout: "token" | "head";
 }
-interface AttentionTypes {
-  readonly q: TensorType;
-  readonly k: TensorType;
-  readonly v: TensorType;
-  readonly mask?: TensorType | undefined;
-  readonly qPos?: TensorType | undefined;
-  readonly kvLen?: TensorType | undefined;
-  readonly sinks?: TensorType | undefined;
+export interface AttentionOperands<V> {
+  readonly q: V;
+  readonly k: V;
+  readonly v: V;
+  readonly mask?: V | undefined;
+  readonly qPos?: V | undefined;
+  readonly kvLen?: V | undefined;
+  readonly sinks?: V | undefined;
 }
 
 const fail = (message: string): never => {
@@ -29,7 +29,7 @@ const fail = (message: string): never => {
 };
 
 /** Shape rule of `attention`: [B, Sq, H*Dv] in q's dtype. */
-export function inferAttention(types: AttentionTypes, attrs: AttentionAttrs): TensorType {
+export function inferAttention(types: AttentionOperands<TensorType>, attrs: AttentionAttrs): TensorType {
   const { q, k, v, mask, qPos, kvLen, sinks } = types;
   const { numHeads, numKvHeads, headDim, kvLayout } = attrs;
   checkAttrs(attrs);

@@ -5,15 +5,9 @@ import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
 import { showType } from "../shape.ts";
-import { checkNorm, largestScale, moments } from "./norm-rules.ts";
+import { checkNorm, largestScale, moments, type NormOperands } from "./norm-rules.ts";
 import { product } from "./rules.ts";
 import { castTo, widen } from "./widen.ts";
-
-interface Operands<V> {
-  readonly x: V;
-  readonly weight?: V | undefined;
-  readonly bias?: V | undefined;
-}
 
 export const groupNorm = defineOp({
   name: "group_norm",
@@ -53,7 +47,7 @@ export const groupNorm = defineOp({
       }
     }
   },
-  decompose: (b: Builder, { x, weight, bias }: Operands<Value>, { groups, eps }: { groups: number; eps: number }): Value => {
+  decompose: (b: Builder, { x, weight, bias }: NormOperands<Value>, { groups, eps }: { groups: number; eps: number }): Value => {
     const [batch = 1, channels = 1, ...rest] = x.shape;
     const perGroup = divDims(channels, groups) ?? 1;
     const v = widen(b, x);

@@ -2,15 +2,9 @@ import type { Builder, Value } from "../builder.ts";
 import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
-import { checkNorm, largestScale, moments } from "./norm-rules.ts";
+import { checkNorm, largestScale, moments, type NormOperands } from "./norm-rules.ts";
 import { lastExtent } from "./rules.ts";
 import { castTo, widen } from "./widen.ts";
-
-interface Operands<V> {
-  readonly x: V;
-  readonly weight?: V | undefined;
-  readonly bias?: V | undefined;
-}
 
 export const layerNorm = defineOp({
   name: "layer_norm",
@@ -40,7 +34,7 @@ export const layerNorm = defineOp({
       for (let i = 0; i < n; i++) out.set(row + i, ((v[row + i] ?? 0) - mean) * scale * (w?.[i] ?? 1) + (b?.[i] ?? 0));
     }
   },
-  decompose: (b: Builder, { x, weight, bias }: Operands<Value>, { eps }: { eps: number }): Value => {
+  decompose: (b: Builder, { x, weight, bias }: NormOperands<Value>, { eps }: { eps: number }): Value => {
     const v = widen(b, x);
     const centred = b.sub(v, b.reduceMean(v, { axes: [-1], keepDims: true }));
     const variance = b.reduceMean(b.square(centred), { axes: [-1], keepDims: true });

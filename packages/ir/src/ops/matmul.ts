@@ -1,5 +1,5 @@
 import { dimEquals } from "../dim.ts";
-import { broadcastStrides } from "../elementwise.ts";
+import { broadcastStrides, offsetAt } from "../elementwise.ts";
 import { ShapeError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
@@ -34,8 +34,8 @@ export const matmul = defineOp({
     const av = a.values();
     const rows = transposeB ? b.values() : transposed(b.values(), k, n);
     for (let i = 0; i < product(batch); i++) {
-      const aAt = matrixAt(i, batch, as) * m * k;
-      const bAt = matrixAt(i, batch, bs) * n * k;
+      const aAt = offsetAt(i, batch, as) * m * k;
+      const bAt = offsetAt(i, batch, bs) * n * k;
       for (let r = 0; r < m; r++) for (let c = 0; c < n; c++) out.set((i * m + r) * n + c, dot(av, aAt + r * k, rows, bAt + c * k, k));
     }
   },
@@ -92,16 +92,4 @@ function transposed(v: Float32Array | Float64Array, k: number, n: number): Float
   for (let base = 0; base < v.length; base += k * n)
     for (let i = 0; i < k; i++) for (let j = 0; j < n; j++) out[base + j * k + i] = v[base + i * n + j] ?? 0;
   return out;
-}
-
-/** Which matrix of an operand goes with flat batch index i. */
-function matrixAt(i: number, batch: readonly number[], strides: readonly number[]): number {
-  let at = 0;
-  let rest = i;
-  for (let d = batch.length - 1; d >= 0; d--) {
-    const extent = batch[d] ?? 1;
-    at += (rest % extent) * (strides[d] ?? 0);
-    rest = Math.floor(rest / extent);
-  }
-  return at;
 }

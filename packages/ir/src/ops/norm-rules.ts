@@ -4,6 +4,13 @@ import type { TensorType } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectShape, type Floats } from "./rules.ts";
 
+/** What every norm takes; rms_norm has no bias. */
+export interface NormOperands<V> {
+  readonly x: V;
+  readonly weight?: V | undefined;
+  readonly bias?: V | undefined;
+}
+
 /** Scale and shift of a norm have one element per normalised channel; eps keeps the root of the variance real. */
 export function checkNorm(op: string, n: Dim, eps: number, operands: Readonly<Record<string, TensorType | undefined>>): void {
   if (!(eps >= 0)) throw new AttrError(op, `eps: expected a number >= 0, got ${eps}`);

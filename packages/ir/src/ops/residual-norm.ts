@@ -4,14 +4,11 @@ import { attr, defineOp, input, optional, type TensorType } from "../op.ts";
 import { floatDTypes, randomTensor } from "../samples.ts";
 import { sameDType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
-import { checkNorm, largestScale, moments, rmsScale } from "./norm-rules.ts";
+import { checkNorm, largestScale, moments, type NormOperands, rmsScale } from "./norm-rules.ts";
 import { expectShape, lastExtent } from "./rules.ts";
 
-interface Operands<V> {
-  readonly x: V;
+interface Operands<V> extends NormOperands<V> {
   readonly residual: V;
-  readonly weight?: V | undefined;
-  readonly bias?: V | undefined;
 }
 const shapes = [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]];
 
