@@ -86,6 +86,10 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     await expect(compiled.run({ inputs, into: { a: inputs.x } })).rejects.toMatchInlineSnapshot(
       `[OutputError: graph "two": output "a": its memory is also that of input "x"]`,
     );
+    const whole = new Float32Array(5);
+    await expect(compiled.run({ inputs, into: { a: whole.subarray(0, 3), b: whole.subarray(2) } })).rejects.toMatchInlineSnapshot(
+      `[OutputError: graph "two": output "a": its memory is also that of output "b"]`,
+    );
     await expect(compiled.run({ inputs, into: { a: new Int32Array(3) } })).rejects.toMatchInlineSnapshot(
       `[OutputError: graph "two": output "a": expected a Float32Array, got a Int32Array]`,
     );

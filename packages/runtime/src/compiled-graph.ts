@@ -299,7 +299,11 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
     return this.#resources.state;
   }
 
-  #allocate({ read, into }: RunOptions<Out>, extents: Bindings, inputs: ReadonlyMap<string, Uint8Array>): Partial<Record<string, Tensor>> {
+  #allocate(
+    { read, into }: RunOptions<Out>,
+    extents: Bindings,
+    inputs: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
+  ): Partial<Record<string, Tensor>> {
     const targets: Partial<Record<string, TensorData>> = into ?? {};
     const results: Partial<Record<string, Tensor>> = {};
     for (const name of [...(read ?? []), ...Object.keys(targets)])
@@ -309,9 +313,15 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
       const target = targets[name];
       if (read && !read.includes(name) && !target) continue;
       const shape = actualShape(type, extents);
-      for (const [input, bytes] of inputs)
-        if (target && overlap(target, bytes))
-          throw new OutputError(this.name, `output "${name}": its memory is also that of input "${input}"`);
+      if (target) {
+        const users = [...inputs].map(([input, bytes]): [string, TensorData] => [`input "${input}"`, bytes]);
+        for (const other of this.outputs.keys()) {
+          const memory = other === name ? undefined : targets[other];
+          if (memory) users.push([`output "${other}"`, memory]);
+        }
+        const user = users.find(([, memory]) => overlap(target, memory));
+        if (user) throw new OutputError(this.name, `output "${name}": its memory is also that of ${user[0]}`);
+      }
       results[name] = target ? intoTensor(this.name, name, type, shape, target) : Tensor.zeros(type.dtype, shape);
     }
     return results;
@@ -331,7 +341,7 @@ function intoTensor(graph: string, name: string, type: TensorType, shape: readon
   return new Tensor(type.dtype, shape, target);
 }
 
-const overlap = (a: TensorData, b: Uint8Array): boolean =>
+const overlap = (a: TensorData, b: TensorData): boolean =>
   a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
 
 function addStats(totals: CompiledStats, executable: Executable | undefined): CompiledStats {

@@ -1,4 +1,5 @@
 import { type Dim, showShape } from "@rlxjs/ir";
+import { match, P } from "ts-pattern";
 import type { Operand, Program, ProgramBuffer } from "./program.ts";
 
 /** The program as text, one line per buffer and step, for people. */
@@ -21,12 +22,17 @@ export function printProgram(program: Program): string {
 
 function printBuffer(b: ProgramBuffer): string {
   const type = `${b.dtype}${showShape(b.shape)} ${b.bytes} bytes`;
-  const layout = "layout" in b && b.layout !== undefined ? ` as ${b.layout}` : "";
-  if (b.kind === "arena") return `arena@${b.offset} ${type}`;
-  if (b.kind === "constant") return `constant ${type}${layout}`;
-  if (b.kind !== "weight") return `${b.kind} "${b.name}" ${type}`;
-  const { source } = b;
-  return `weight ${source.kind === "param" ? `"${source.name}"` : `expression of ${source.graph.nodes.length} nodes`} ${type}${layout}`;
+  const as = (layout: string | undefined): string => (layout === undefined ? "" : ` as ${layout}`);
+  return match(b)
+    .with({ kind: "arena" }, ({ offset }) => `arena@${offset} ${type}`)
+    .with({ kind: "constant" }, ({ layout }) => `constant ${type}${as(layout)}`)
+    .with({ kind: "weight", source: { kind: "param" } }, ({ source, layout }) => `weight "${source.name}" ${type}${as(layout)}`)
+    .with(
+      { kind: "weight", source: { kind: "expression" } },
+      ({ source, layout }) => `weight expression of ${source.graph.nodes.length} nodes ${type}${as(layout)}`,
+    )
+    .with({ kind: P.union("input", "output", "state") }, ({ kind, name }) => `${kind} "${name}" ${type}`)
+    .exhaustive();
 }
 
 const at = (offset: Dim): string => (offset === 0 ? "" : `+${offset}`);

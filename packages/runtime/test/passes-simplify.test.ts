@@ -169,6 +169,29 @@ test("dead nodes go; inputs, states and their writes stay", () => {
   `);
 });
 
+test("views of a state stay where dropping them would read the state after it is overwritten", () => {
+  const graph = define("swap", (g) => {
+    const a = g.state("a", "f32", [2]);
+    const b = g.state("b", "f32", [2]);
+    const before = g.reshape(a, { shape: [2] });
+    const column = g.reshape(b, { shape: [2, 1] });
+    g.stateWrite(a, g.input("x", "f32", [2]));
+    g.stateWrite(b, before);
+    return { y: g.reshape(column, { shape: [2] }) };
+  });
+  expect(text(simplify(graph))).toMatchInlineSnapshot(`
+    "%0 = state a
+    %1 = state b
+    %2 = reshape(%0) {shape: [2]} : f32[2]
+    %3 = reshape(%1) {shape: [2, 1]} : f32[2, 1]
+    %4 = input x
+    %5 = state_write(%0, %4) : f32[2]
+    %6 = state_write(%1, %2) : f32[2]
+    %7 = reshape(%3) {shape: [2]} : f32[2]
+    output "y" %7"
+  `);
+});
+
 test("a rule list without a fixpoint runs out of fuel", () => {
   const swap = rulePass("swap", [rule("swap", op("sub", any("a"), any("b")), (v, { g }) => g.sub(v.b, v.a))]);
   const graph = define("loop", (g) => g.sub(g.input("a", "f32", [2]), g.input("b", "f32", [2])));

@@ -117,6 +117,11 @@ export class GraphView {
     return ids.map((id) => (id === NONE ? undefined : this.operand(id)));
   }
 
+  /** The node that overwrites a state version; undefined: none does, or the value is no state version. */
+  writerOf(value: ValueId): number | undefined {
+    return this.#writers.get(value);
+  }
+
   /** Whether the bytes of `value` are overwritten by a node before `node`: then a read must not move there. */
   overwrittenBefore(value: ValueId, node: number): boolean {
     for (let v = value; v !== NONE; ) {

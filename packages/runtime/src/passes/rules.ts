@@ -1,4 +1,4 @@
-import { type AnyOpDef, type Builder, type Graph, type Node, shapeEquals, type TensorType, type Value } from "@rlxjs/ir";
+import { type AnyOpDef, type Builder, type Graph, type Node, shapeEquals, type TensorType, type Value, type ValueId } from "@rlxjs/ir";
 import type { Work } from "../task.ts";
 import { PassError } from "./errors.ts";
 import type { GraphView } from "./graph-view.ts";
@@ -71,13 +71,24 @@ function replace(rule: RewriteRule, node: Node, rewriter: Rewriter): boolean {
   const { view, builder } = rewriter;
   const match = matchPattern(view, rule.pattern, node);
   const [out] = node.outputs;
-  if (!match || match.shared || out === undefined || node.outputs.length !== 1) return false;
+  if (!match || match.shared || out === undefined || node.outputs.length !== 1 || !statesLast(view, match, out)) return false;
   builder.origin = node.origin;
   const value = rule.build(match, { g: builder, view, value: (old) => rewriter.value(old) });
   // A constant operand may have broadcast the other one: then the rule does not hold.
   if (!value || !sameType(value.type, view.type(out))) return false;
   rewriter.bind(out, value);
   return true;
+}
+
+/**
+ * Whether the captured values may be read where the root is and where its result is: views that a rule drops may have kept a state
+ * version from being read after it is overwritten.
+ */
+function statesLast(view: GraphView, { root, values }: Match, out: ValueId): boolean {
+  const writers = Object.values(values).flatMap((v) => view.writerOf(v) ?? []);
+  if (writers.length === 0) return true;
+  const last = view.isOutput(out) ? Number.POSITIVE_INFINITY : Math.max(root.id, ...view.users(out).map((user) => user.id));
+  return writers.every((writer) => writer > last);
 }
 
 /** Rules by the op at their root. */
