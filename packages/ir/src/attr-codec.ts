@@ -1,4 +1,4 @@
-import { type Dim, parseDim, SymDim, type SymbolBounds } from "./dim.ts";
+import { type Dim, parseDim, type SymbolBounds, SymDim } from "./dim.ts";
 import { RlxError } from "./errors.ts";
 import type { AttrRecord } from "./graph.ts";
 import type { ScalarBody, ScalarOp } from "./scalar.ts";

@@ -1,14 +1,14 @@
-import { type DType, dtypes, isBlock, isFloat } from "./dtype.ts";
-import { broadcastStrides, offsetAt } from "./elementwise.ts";
 import { namedInputs } from "./check.ts";
 import { evalDim } from "./dim.ts";
+import { type DType, dtypes, isBlock, isFloat } from "./dtype.ts";
+import { broadcastStrides, offsetAt } from "./elementwise.ts";
 import { runReference } from "./evaluate.ts";
 import type { AttrRecord } from "./graph.ts";
 import type { AnyOpDef, InputSpec } from "./op.ts";
-import { type Bounded, boundBody } from "./scalar-bound.ts";
-import type { ScalarBody } from "./scalar.ts";
-import { Tensor } from "./tensor.ts";
 import { innerNode, innerType, withEpilogue } from "./ops/with-epilogue.ts";
+import type { ScalarBody } from "./scalar.ts";
+import { type Bounded, boundBody } from "./scalar-bound.ts";
+import { Tensor } from "./tensor.ts";
 
 type Slots = readonly (Tensor | undefined)[];
 

@@ -1,10 +1,10 @@
-import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
 import { forEachDim } from "./attr-codec.ts";
 import { type Call, namedOutputs, splitCall } from "./call.ts";
 import { checkAttrs, checkInputs, checkLiteral } from "./check.ts";
 import type { Dim, SymbolBounds, SymDim } from "./dim.ts";
 import { type DType, isBlock } from "./dtype.ts";
 import { GraphError } from "./errors.ts";
+import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
 import type { AnyOpDef, AttrArgs, InputSpec, Inputs, OpDef, TensorType } from "./op.ts";
 import { type OpTable, opByName, ops } from "./ops/index.ts";
 import { shown } from "./shown.ts";

@@ -1,6 +1,6 @@
 import { bodyProblem } from "./attr-codec.ts";
 import { dimMax, isMultiple, SymDim } from "./dim.ts";
-import { dtypeClass, type DType, dtypes, isDType, isInt } from "./dtype.ts";
+import { type DType, dtypeClass, dtypes, isDType, isInt } from "./dtype.ts";
 import { AttrError, ShapeError } from "./errors.ts";
 import type { AttrRecord } from "./graph.ts";
 import type { AnyOpDef, AttrSpec, AttrTypes, InputKind, InputSpec, TensorType } from "./op.ts";

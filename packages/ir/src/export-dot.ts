@@ -1,4 +1,4 @@
-import { caption, type Cluster, clustersOf } from "./clusters.ts";
+import { type Cluster, caption, clustersOf } from "./clusters.ts";
 import { type Graph, NONE, type Node } from "./graph.ts";
 import { opByName } from "./ops/index.ts";
 import { showType } from "./shape.ts";

@@ -1,4 +1,4 @@
-import { caption, type Cluster, clustersOf } from "./clusters.ts";
+import { type Cluster, caption, clustersOf } from "./clusters.ts";
 import type { Graph, Node } from "./graph.ts";
 import { NONE } from "./graph.ts";
 import { opByName } from "./ops/index.ts";

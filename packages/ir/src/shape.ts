@@ -1,6 +1,6 @@
 import { type Dim, dimEquals } from "./dim.ts";
-import { AttrError, ShapeError } from "./errors.ts";
 import type { DType } from "./dtype.ts";
+import { AttrError, ShapeError } from "./errors.ts";
 import type { TensorType } from "./op.ts";
 
 export const showShape = (shape: readonly Dim[]): string => `[${shape.join(", ")}]`;

@@ -1,4 +1,4 @@
-import { maxDepth, specialNumber, type Symbols, type AttrValue, dimFromText } from "./attr-codec.ts";
+import { type AttrValue, dimFromText, maxDepth, type Symbols, specialNumber } from "./attr-codec.ts";
 import type { Dim } from "./dim.ts";
 import { type DType, isDType } from "./dtype.ts";
 import { RlxError } from "./errors.ts";

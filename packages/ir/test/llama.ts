@@ -1,6 +1,6 @@
 import {
-  defineHir,
   type DType,
+  defineHir,
   dim,
   type HirBuilder,
   type HirModule,

@@ -1,6 +1,6 @@
 import {
-  type AttrRecord,
   type AnyOpDef,
+  type AttrRecord,
   define,
   deserializeGraph,
   dim,

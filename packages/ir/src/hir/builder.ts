@@ -9,7 +9,7 @@ import { shown } from "../shown.ts";
 import { Tensor } from "../tensor.ts";
 import { type AnyBlockDef, type BlockArgs, type BlockDef, outputNames, type WeightSpec } from "./block.ts";
 import { type BlockTable, blocks } from "./blocks/index.ts";
-import { HirError, type HirModule, type HirNode, type HirWeight, type HirValueId } from "./module.ts";
+import { HirError, type HirModule, type HirNode, type HirValueId, type HirWeight } from "./module.ts";
 
 /** A value of the module that is being built; its type is known when the module is lowered. */
 export class HirValue {

@@ -8,4 +8,5 @@ export const ops = table satisfies Readonly<Record<string, AnyOpDef>>;
 export type OpTable = typeof ops;
 
 register(Object.values(ops));
+
 export { opByName } from "./registry.ts";

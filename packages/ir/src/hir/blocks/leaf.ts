@@ -1,7 +1,7 @@
-import { HirError } from "../module.ts";
-import { defineBlock, weight } from "../block.ts";
-import { opByName } from "../../ops/index.ts";
 import { attr, variadic } from "../../op.ts";
+import { opByName } from "../../ops/index.ts";
+import { defineBlock, weight } from "../block.ts";
+import { HirError } from "../module.ts";
 
 export const input = defineBlock({
   name: "input",

@@ -1,5 +1,5 @@
-import { ShapeError } from "../../errors.ts";
 import { dimEquals, subDims } from "../../dim.ts";
+import { ShapeError } from "../../errors.ts";
 import { attr, input } from "../../op.ts";
 import { showType } from "../../shape.ts";
 import { defineBlock, optionalWeight, weight } from "../block.ts";

@@ -1,5 +1,5 @@
-import { attr, input, optional } from "../../op.ts";
 import { ShapeError } from "../../errors.ts";
+import { attr, input, optional } from "../../op.ts";
 import { showType } from "../../shape.ts";
 import { defineBlock } from "../block.ts";
 
