@@ -3,7 +3,10 @@ import { InputError } from "./errors.ts";
 
 /** Token ids of a text file, separated by white space or commas. */
 export async function readIds(path: string): Promise<number[]> {
-  const lines = (await readFile(path, "utf8")).split("\n");
+  const text = await readFile(path, "utf8").catch((error: Error) => {
+    throw new InputError(`${path}: expected a file of token ids, got ${error.message}`);
+  });
+  const lines = text.split("\n");
   const ids = lines.flatMap((line, i) =>
     line
       .split(/[\s,]+/)

@@ -6,10 +6,11 @@ import { program } from "./program.ts";
 /** Exit codes: 0 done, 1 a mistake of ours, 2 bad input, 130 Ctrl-C. */
 export async function main(args: readonly string[]): Promise<void> {
   // A reader that has seen enough (`rlxjs run | head -1`) is no error.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0);
+      throw error;
+    });
   try {
     await program().parseAsync(args, { from: "user" });
   } catch (error) {

@@ -46,7 +46,7 @@ function overview({ config, checkpoint, tokenizer }: OpenedModel, path: string):
   const bytes = tensors.reduce((n, t) => n + t.byteLength, 0);
   const parameters = tensors.reduce((n, t) => n + t.shape.reduce((product, extent) => product * extent, 1), 0);
   const settings = Object.entries(config).filter(([, value]) => value !== undefined);
-  const width = Math.max(...tensors.map((t) => t.name.length), 0);
+  const width = tensors.reduce((n, t) => Math.max(n, t.name.length), 0);
   return [
     `${path}: ${config.architecture}, ${(parameters / 1e6).toFixed(1)} M parameters, ${(bytes / 1e6).toFixed(1)} MB`,
     `tokenizer: ${tokenizer ? `${tokenizer.vocabSize} tokens` : "none"}`,

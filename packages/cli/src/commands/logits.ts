@@ -1,6 +1,4 @@
 import "@rlxjs/backend-cpu";
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { KvCacheType } from "@rlxjs/models-core";
 import { writeFileAtomically } from "@rlxjs/models-core/node";
 import { InputError } from "../errors.ts";
@@ -17,18 +15,16 @@ export interface LogitsFlags extends DeviceFlags {
   readonly kvCache: KvCacheType;
 }
 
-/** `rlxjs logits`: what can be checked is checked before the model is loaded, and the file appears only when it is whole. */
-export async function logits(path: string, flags: LogitsFlags): Promise<void> {
+/** `rlxjs logits`: ids and output are checked before the model is loaded, and the file appears only when it is whole. */
+export async function logits(path: string, { out, mode, kvCache, idsFile, ...device }: LogitsFlags): Promise<void> {
   const signal = onInterrupt();
-  const { out, mode, kvCache, idsFile } = flags;
   const ids = await readIds(idsFile);
-  const directory = await stat(dirname(out)).catch(() => undefined);
-  if (!directory?.isDirectory()) throw new InputError(`${out}: expected a directory to write into, got no directory ${dirname(out)}`);
-  const { model } = await load(path, flags, { signal, kvCache });
-  using _ = model;
-  const wrong = ids.findIndex((id) => id >= model.config.vocabSize);
-  if (wrong >= 0)
-    throw new InputError(`${idsFile}: token ${wrong}: expected an id from 0 to ${model.config.vocabSize - 1}, got ${ids[wrong]}`);
-  const tensor = await model.logits(ids, { mode, signal });
-  await writeFileAtomically(out, (sink) => sink.write(tensor.bytes));
+  await writeFileAtomically(out, async (sink) => {
+    const { model } = await load(path, device, { signal, kvCache });
+    using _ = model;
+    const wrong = ids.findIndex((id) => id >= model.config.vocabSize);
+    if (wrong >= 0)
+      throw new InputError(`${idsFile}: token ${wrong}: expected an id from 0 to ${model.config.vocabSize - 1}, got ${ids[wrong]}`);
+    await sink.write((await model.logits(ids, { mode, signal })).bytes);
+  });
 }

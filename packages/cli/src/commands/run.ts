@@ -36,7 +36,7 @@ export async function run(path: string | undefined, flags: RunFlags): Promise<vo
       summary = piece.summary;
     }
   } finally {
-    if (!json && ids.length > 0) process.stdout.write("\n");
+    if (!json && (summary || ids.length > 0)) process.stdout.write("\n");
   }
   if (!summary) return;
   const speeds = speedOf(summary);

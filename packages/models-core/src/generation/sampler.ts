@@ -57,8 +57,11 @@ export class Sampler {
       const v = options[name];
       if (v !== undefined && !(typeof v === "number" && test(v))) throw new GenerationOptionError(name, expected, v);
     }
+    const { seed } = options;
+    if (seed !== undefined && typeof seed !== "bigint" && !Number.isSafeInteger(seed))
+      throw new GenerationOptionError("seed", "an integer", seed);
     this.#options = options;
-    this.#rng = new Rng(options.seed ?? Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
+    this.#rng = new Rng(seed ?? Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
   }
 
   /** Whether the token is the plain maximum of the logits, so that they need not be read back. */
@@ -114,9 +117,30 @@ export function argmax(logits: ArrayLike<number>): number {
 const order = (a: Candidate, b: Candidate): number => b.logit - a.logit || a.id - b.id;
 const everything = (logits: Float32Array): Candidate[] => Array.from(logits, (logit, id) => ({ id, logit }));
 
-/** The k largest logits, descending, ties to the lower id; O(n + k log k) by a threshold from a sorted copy. */
+/** The k-th largest value, 1 <= k <= n, in O(n) on average: Hoare's quickselect. Reorders `values`. */
+function kthLargest(values: Float32Array, k: number): number {
+  const at = (i: number): number => values[i] ?? 0;
+  for (let [low, high] = [0, values.length - 1]; low < high; ) {
+    const pivot = at((low + high) >> 1);
+    let [i, j] = [low, high];
+    while (i <= j) {
+      while (at(i) > pivot) i++;
+      while (at(j) < pivot) j--;
+      if (i > j) break;
+      [values[i], values[j]] = [at(j), at(i)];
+      i++;
+      j--;
+    }
+    if (k - 1 <= j) high = j;
+    else if (k - 1 >= i) low = i;
+    else break;
+  }
+  return at(k - 1);
+}
+
+/** The k largest logits, descending, ties to the lower id. */
 function largest(logits: Float32Array, k: number): Candidate[] {
-  const threshold = logits.slice().sort()[logits.length - k] ?? 0;
+  const threshold = kthLargest(logits.slice(), k);
   const out: Candidate[] = [];
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id] ?? 0;

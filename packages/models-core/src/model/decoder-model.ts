@@ -60,10 +60,10 @@ export class DecoderModel implements Disposable {
     return kind === "all" ? Math.max(1, Math.min(most, Math.floor(maxLogits / this.vocabSize))) : most;
   }
 
-  /** A sequence for these tokens: the idle one that shares the longest prefix with them, or a new one. */
+  /** A sequence for these tokens: the idle one that shares the longest prefix with them (of equals the one unused longest), or a new one. */
   async acquire(ids: readonly number[]): Promise<KvSequence> {
     const shared = this.#idle.map((s) => commonPrefix(s.tokens, ids));
-    const best = shared.indexOf(Math.max(...shared));
+    const best = shared.lastIndexOf(Math.max(...shared));
     const [reused] = best >= 0 ? this.#idle.splice(best, 1) : [];
     return reused ?? new KvSequence(this, await this.graphs.createState("decode"));
   }

@@ -11,7 +11,7 @@ export interface Encoding {
   /** [n, hidden]: one row per token, padding left out. */
   readonly lastHiddenState: Tensor;
   /** [hidden]: the mean of these rows. */
-  readonly meanPooled: Tensor;
+  readonly meanPooled: Float32Array<ArrayBuffer>;
 }
 
 /** An encoder on a device. */
@@ -47,8 +47,8 @@ export class EncoderModel implements Disposable {
     const { last_hidden_state: rows, mean_pooled: means } = await this.graphs.run("encode", { inputs, signal });
     const size = this.#config.hiddenSize;
     return texts.map((text, row) => ({
-      lastHiddenState: part(rows, row * width * size, [text.length, size]),
-      meanPooled: part(means, row * size, [size]),
+      lastHiddenState: new Tensor("f32", [text.length, size], part(rows, row * width * size, text.length * size)),
+      meanPooled: part(means, row * size, size),
     }));
   }
 
@@ -67,7 +67,7 @@ export class EncoderModel implements Disposable {
   }
 }
 
-function part(tensor: Tensor | undefined, start: number, shape: readonly number[]): Tensor {
+function part(tensor: Tensor | undefined, start: number, length: number): Float32Array<ArrayBuffer> {
   if (!(tensor?.data instanceof Float32Array)) throw new RlxError("ERR_OUTPUT", "expected an f32 output");
-  return new Tensor("f32", shape, tensor.data.slice(start, start + shape.reduce((a, b) => a * b, 1)));
+  return tensor.data.slice(start, start + length);
 }

@@ -1,4 +1,4 @@
-import type { HirModule } from "@rlxjs/ir";
+import { type HirModule, RlxError } from "@rlxjs/ir";
 import type { CompiledGraph, CompiledStats, Outputs, RunOptions, Session, StateSet, WeightStore } from "@rlxjs/runtime";
 
 export interface GraphStats extends CompiledStats {
@@ -14,6 +14,7 @@ export class GraphSet<Kind extends string> implements Disposable {
   readonly #graphs = new Map<Kind, Promise<CompiledGraph>>();
   readonly #compiled: CompiledGraph[] = [];
   #last: Promise<unknown> = Promise.resolve();
+  #disposed = false;
 
   constructor(session: Session, weights: WeightStore, build: (kind: Kind) => HirModule) {
     this.#session = session;
@@ -21,11 +22,12 @@ export class GraphSet<Kind extends string> implements Disposable {
     this.#build = build;
   }
 
-  /** The graph of this kind, compiled at most once. */
-  get(kind: Kind): Promise<CompiledGraph> {
+  /** The graph of this kind, compiled at most once. `signal` stops the compilation that this call starts, for all who wait for it. */
+  async get(kind: Kind, signal?: AbortSignal): Promise<CompiledGraph> {
+    if (this.#disposed) throw new RlxError("ERR_DISPOSED", "the model is disposed");
     const known = this.#graphs.get(kind);
     if (known) return known;
-    const made = this.#session.compile(this.#build(kind), { weights: this.#weights });
+    const made = this.#session.compile(this.#build(kind), { weights: this.#weights, ...(signal ? { signal } : {}) });
     this.#graphs.set(kind, made);
     made.then(
       (graph) => this.#compiled.push(graph),
@@ -53,7 +55,9 @@ export class GraphSet<Kind extends string> implements Disposable {
     return { graphs: 0, compiles: 0, runs: 0, nativeCalls: 0, hostSteps: 0, stateCopies: 0, arenaBytes: 0, ...sum };
   }
 
+  /** Graphs that are compiling or running are freed when they have ended. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     for (const made of this.#graphs.values())
       made.then(
         (graph) => graph[Symbol.dispose](),

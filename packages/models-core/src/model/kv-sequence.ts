@@ -38,15 +38,18 @@ export class KvSequence implements TokenSequence, Disposable {
     let at = 0;
     // All but the last run only fill the cache.
     for (; ids.length - at > step; at += step) await this.#run(ids.slice(at, at + step), past + at, [], options.signal);
-    if (!options.logits) {
+    let result: NextToken;
+    if (options.logits) {
+      this.#logits ??= new Float32Array(this.#model.vocabSize);
+      await this.#run(ids.slice(at), past + at, ["logits"], options.signal, { logits: this.#logits });
+      result = { logits: this.#logits };
+    } else {
       const { next } = await this.#run(ids.slice(at), past + at, ["next"], options.signal);
-      this.#tokens.push(...ids);
-      return { greedy: next?.get(0) ?? 0 };
+      result = { greedy: next?.get(0) ?? 0 };
     }
-    this.#logits ??= new Float32Array(this.#model.vocabSize);
-    await this.#run(ids.slice(at), past + at, ["logits"], options.signal, { logits: this.#logits });
-    this.#tokens.push(...ids);
-    return { logits: this.#logits };
+    // Only now: a run that failed has written rows behind the tokens, which nothing reads before they are written again.
+    for (const id of ids) this.#tokens.push(id);
+    return result;
   }
 
   #run(

@@ -5,7 +5,7 @@ import { families } from "../families/index.ts";
 import { type GenerateOptions, type GenerationChunk, generate, type TextDecoderStream } from "../generation/generate.ts";
 import { type ChatMessage, StreamDecoder, type Tokenizer } from "../tokenizer/index.ts";
 import { DecoderModel } from "./decoder-model.ts";
-import { EncoderModel } from "./encoder-model.ts";
+import { EncoderModel, type Encoding } from "./encoder-model.ts";
 import type { GraphStats } from "./graph-set.ts";
 
 export const kvCacheTypes = ["f32", "f16", "bf16"] as const satisfies readonly DType[];
@@ -73,10 +73,10 @@ export class LanguageModel implements Disposable {
   }
 
   /** Compile now what the first use would compile. */
-  async prepare(): Promise<void> {
+  async prepare(signal?: AbortSignal): Promise<void> {
     // One after the other: the second finds the weights that the first has packed.
-    for (const kind of ["decode", "prefill"] as const) await this.#decoder?.graphs.get(kind);
-    await this.#encoder?.graphs.get("encode");
+    for (const kind of ["decode", "prefill"] as const) await this.#decoder?.graphs.get(kind, signal);
+    await this.#encoder?.graphs.get("encode", signal);
   }
 
   /** Continue a prompt. Pieces come as they are generated; leaving the loop or aborting the signal stops within a token. */
@@ -118,25 +118,16 @@ export class LanguageModel implements Disposable {
 
   /** One vector [hidden] per text: the mean of the last hidden states of its tokens. */
   async embed(texts: readonly (string | readonly number[])[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const rows = await this.hiddenStates(texts, options);
-    return rows.map((t) => {
-      const values = t.values();
-      const [n = 0, size = 0] = t.shape;
-      return Float32Array.from({ length: size }, (_, i) => {
-        let sum = 0;
-        for (let row = 0; row < n; row++) sum += values[row * size + i] ?? 0;
-        return sum / n;
-      });
-    });
+    if (this.#encoder) return (await this.#encode(this.#encoder, texts, options)).map(({ meanPooled }) => meanPooled);
+    return (await this.hiddenStates(texts, options)).map(meanOfRows);
   }
 
   /** The last hidden states f32 [n, hidden] of each text's tokens. */
-  async hiddenStates(texts: readonly (string | readonly number[])[], { signal }: EmbedOptions = {}): Promise<Tensor[]> {
-    const ids = texts.map((t) => this.encode(t));
-    if (this.#encoder) return (await this.#encoder.encode(ids, signal)).map((e) => e.lastHiddenState);
+  async hiddenStates(texts: readonly (string | readonly number[])[], options: EmbedOptions = {}): Promise<Tensor[]> {
+    if (this.#encoder) return (await this.#encode(this.#encoder, texts, options)).map(({ lastHiddenState }) => lastHiddenState);
     const decoder = this.#needDecoder("hiddenStates");
     const out: Tensor[] = [];
-    for (const text of ids) out.push(await decoder.hidden(text, this.config.hiddenSize, signal));
+    for (const text of texts) out.push(await decoder.hidden(this.encode(text), this.config.hiddenSize, options.signal));
     return out;
   }
 
@@ -154,8 +145,18 @@ export class LanguageModel implements Disposable {
     this.#parts.session[Symbol.dispose]();
   }
 
-  #needDecoder(what: string): DecoderModel {
+  #encode(encoder: EncoderModel, texts: readonly (string | readonly number[])[], { signal }: EmbedOptions): Promise<Encoding[]> {
+    this.#refuseDisposed();
+    return encoder.encode(
+      texts.map((t) => this.encode(t)),
+      signal,
+    );
+  }
+  #refuseDisposed(): void {
     if (this.#disposed) throw new RlxError("ERR_DISPOSED", `model "${this.name}" is disposed`);
+  }
+  #needDecoder(what: string): DecoderModel {
+    this.#refuseDisposed();
     return (
       this.#decoder ??
       fail(`${what}: model "${this.name}" is an encoder (${this.config.architecture}): expected a decoder; encoders embed texts`)
@@ -170,6 +171,17 @@ export class LanguageModel implements Disposable {
 
 /** A model without a tokenizer gives ids and no text. */
 const idsOnly: TextDecoderStream = { push: () => "", flush: () => "" };
+
+/** The mean [size] of rows f32 [n, size]. */
+function meanOfRows(rows: Tensor): Float32Array<ArrayBuffer> {
+  const values = rows.values();
+  const [n = 0, size = 0] = rows.shape;
+  return Float32Array.from({ length: size }, (_, i) => {
+    let sum = 0;
+    for (let row = 0; row < n; row++) sum += values[row * size + i] ?? 0;
+    return sum / n;
+  });
+}
 
 function fail(message: string): never {
   throw new RlxError("ERR_MODEL", message);

@@ -7,6 +7,8 @@ export interface ConvertFileOptions {
   /** `general.name`; default: the directory's name. */
   readonly name?: string;
   readonly mapFile?: MapFile;
+  /** Stops the conversion; nothing is left behind. */
+  readonly signal?: AbortSignal;
   readonly onProgress?: (written: number, total: number) => void;
 }
 
@@ -14,8 +16,8 @@ export interface ConvertFileOptions {
 export async function convertDirectory(
   directory: string,
   out: string,
-  { type, name = basename(resolve(directory)), mapFile, onProgress }: ConvertFileOptions,
+  { type, name = basename(resolve(directory)), mapFile, signal, onProgress }: ConvertFileOptions,
 ): Promise<ConvertReport> {
   const from = await openDirectory(directory, mapFile);
-  return writeFileAtomically(out, (sink) => convertToGguf(from, sink, { type, name, ...(onProgress ? { onProgress } : {}) }));
+  return writeFileAtomically(out, (sink) => convertToGguf(from, sink, { type, name, ...(onProgress ? { onProgress } : {}) }), signal);
 }

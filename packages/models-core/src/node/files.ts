@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -15,7 +16,7 @@ export async function openFile(path: string, mapFile?: MapFile): Promise<ByteSou
   // An empty file cannot be mapped.
   const mapped = stats.size > 0 ? mapFile?.(path) : undefined;
   if (mapped) return mappedSource(path, mapped);
-  return handleSource(path, stats.size, await openForReading(path));
+  return handleSource(path, stats.size, await openOrFail(path, path, "r"));
 }
 
 /** The files of a directory. */
@@ -34,16 +35,22 @@ export async function openDirectory(path: string, mapFile?: MapFile): Promise<Di
   };
 }
 
-/** Write a file through `write`: it appears under its name when all of it is written, and not at all when `write` fails. */
-export async function writeFileAtomically<T>(path: string, write: (sink: ByteSink) => Promise<T>): Promise<T> {
+/**
+ * Write a file through `write`: it appears under its name when all of it is written, and not at all when `write` fails or the signal is
+ * aborted. That the directory can be written to is checked before `write` is called.
+ */
+export async function writeFileAtomically<T>(path: string, write: (sink: ByteSink) => Promise<T>, signal?: AbortSignal): Promise<T> {
   const directory = dirname(path);
   if (!(await statOrUndefined(directory))?.isDirectory())
     throw new ModelFileError({ file: path, expected: "a directory to write into", given: `no directory ${directory}` });
-  const temporary = join(directory, `.${basename(path)}.${process.pid}.tmp`);
-  const handle = await open(temporary, "wx");
+  if ((await statOrUndefined(path))?.isDirectory())
+    throw new ModelFileError({ file: path, expected: "the name of a file to write", given: "a directory" });
+  const temporary = join(directory, `.${basename(path)}.${randomUUID()}.tmp`);
+  const handle = await openOrFail(path, temporary, "wx");
   try {
     const result = await write({
       async write(bytes) {
+        signal?.throwIfAborted();
         for (let at = 0; at < bytes.byteLength; )
           at += (await handle.write(bytes, at, Math.min(maxCall, bytes.byteLength - at))).bytesWritten;
       },
@@ -72,13 +79,14 @@ async function statOrUndefined(path: string): Promise<Stats | undefined> {
 const describe = (stats: Stats | undefined): string =>
   stats === undefined ? "nothing that can be read" : stats.isDirectory() ? "a directory" : stats.isFile() ? "a file" : "something else";
 
-async function openForReading(path: string): Promise<FileHandle> {
+/** Opens `actual`, which errors call `path`. */
+async function openOrFail(path: string, actual: string, mode: "r" | "wx"): Promise<FileHandle> {
   try {
-    return await open(path, "r");
+    return await open(actual, mode);
   } catch (error) {
     throw new ModelFileError({
       file: path,
-      expected: "a file that can be read",
+      expected: `a file that can be ${mode === "r" ? "read" : "written"}`,
       given: error instanceof Error ? error.message : "an error",
     });
   }

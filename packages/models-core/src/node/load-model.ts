@@ -48,23 +48,33 @@ export async function openModel(path: string, mapFile?: MapFile): Promise<Opened
     if (!json) throw new ModelFileError({ file: path, expected: "a model directory with a config.json", given: "a directory without one" });
     const config = readHfConfig(json, await readJsonFile(directory, "generation_config.json"));
     const tokenizer = await tokenizerFromDirectory(directory);
-    return opened(config, await openSafetensorsDirectory(directory), tokenizer);
+    return opened(await openSafetensorsDirectory(directory), async () => ({ config, tokenizer }));
   }
-  const checkpoint = await openGgufIn(directory, basename(path));
+  return opened(await openGgufIn(directory, basename(path)), async (gguf) => ({
+    config: await readGgufConfig(gguf),
+    tokenizer: tokenizerFromGguf(gguf),
+  }));
+}
+
+/** Takes over the stored checkpoint: it is disposed with the model, or at once when it cannot be read. */
+async function opened<C extends Checkpoint>(
+  stored: C,
+  read: (stored: C) => Promise<Pick<OpenedModel, "config" | "tokenizer">>,
+): Promise<OpenedModel> {
   try {
-    return opened(await readGgufConfig(checkpoint), checkpoint, tokenizerFromGguf(checkpoint));
+    const { config, tokenizer } = await read(stored);
+    const checkpoint = canonicalCheckpoint(stored, config);
+    return { config, checkpoint, tokenizer, [Symbol.dispose]: () => checkpoint[Symbol.dispose]() };
   } catch (error) {
-    checkpoint[Symbol.dispose]();
+    stored[Symbol.dispose]();
     throw error;
   }
 }
 
-function opened(config: ModelConfig, stored: Checkpoint, tokenizer: Tokenizer | undefined): OpenedModel {
-  const checkpoint = canonicalCheckpoint(stored, config);
-  return { config, checkpoint, tokenizer, [Symbol.dispose]: () => checkpoint[Symbol.dispose]() };
-}
-
-/** Load a model onto a device. Weights stay in their file's dtype, mapped where the device can. */
+/**
+ * Load a model onto a device. Weights stay in their file's dtype, mapped where the device can. When it fails or is aborted, all that it has
+ * opened is closed.
+ */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LanguageModel> {
   const { device = "cpu", threads, kernels, signal, onProgress, ...rest } = options;
   signal?.throwIfAborted();
@@ -73,21 +83,24 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     ...(threads === undefined ? {} : { threads }),
     ...(kernels === undefined ? {} : { kernels }),
   });
-  let model: OpenedModel | undefined;
+  // What must be disposed if the rest fails; each step takes over from the one before.
+  let owned: Disposable[] = [session];
   try {
     onProgress?.({ phase: "open", done: 0, total: 1 });
-    model = await openModel(path, (file) => session.mapFile(file));
+    const model = await openModel(path, (file) => session.mapFile(file));
+    owned = [model, session];
     onProgress?.({ phase: "open", done: 1, total: 1 });
     const { config, checkpoint, tokenizer } = model;
     const weights = await weightStore(checkpoint, signal, (done, total) => onProgress?.({ phase: "read", done, total }));
+    owned = [weights, session];
     const loaded = new LanguageModel({ config, session, weights, tokenizer, name: path }, rest);
+    owned = [loaded];
     onProgress?.({ phase: "compile", done: 0, total: 1 });
-    await loaded.prepare();
+    await loaded.prepare(signal);
     onProgress?.({ phase: "compile", done: 1, total: 1 });
     return loaded;
   } catch (error) {
-    model?.[Symbol.dispose]();
-    session[Symbol.dispose]();
+    for (const resource of owned) resource[Symbol.dispose]();
     throw error;
   }
 }

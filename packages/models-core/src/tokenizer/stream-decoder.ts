@@ -18,8 +18,9 @@ export class StreamDecoder {
     this.#skipSpecialTokens = options.skipSpecialTokens ?? true;
   }
 
-  /** Text that this id completes; empty in the middle of a character. */
+  /** Text that this id completes; empty in the middle of a character, and for ids without a token: rows that only pad a model's table. */
   push(id: number): string {
+    if (this.#tokenizer.idToToken(id) === undefined) return "";
     this.#ids.push(id);
     const text = this.#decode();
     // An incomplete character decodes to one U+FFFD at the end; everything before it is final.

@@ -1,0 +1,77 @@
+import "@rlxjs/backend-cpu";
+import { readdirSync, readlinkSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { loadModel } from "@rlxjs/models-core/node";
+import { expect, test } from "vitest";
+
+const gguf = fileURLToPath(new URL("../../../models/tales-5.6m-q8_0.gguf", import.meta.url));
+const directory = fileURLToPath(new URL("../../models-core/test/fixtures/demo-model", import.meta.url));
+const ids = (n: number, seed: number): number[] => Array.from({ length: n }, (_, i) => 3 + ((i * 37 + seed * 101) % 1000));
+
+async function greedy(model: Awaited<ReturnType<typeof loadModel>>, prompt: readonly number[]): Promise<number[]> {
+  const out: number[] = [];
+  for await (const piece of model.generate(prompt, { maxTokens: 6, stopTokens: [] })) out.push(...piece.ids);
+  return out;
+}
+
+test("an aborted prefill leaves nothing wrong behind", async () => {
+  using model = await loadModel(gguf, { kvCache: "f32" });
+  const [long, other] = [ids(900, 1), ids(900, 2)];
+  // The sequence of `long`; then prompts that share half of it are broken off at different places.
+  const expected = await greedy(model, long);
+  const mixed = [...long.slice(0, 450), ...other.slice(450)];
+  using fresh = await loadModel(gguf, { kvCache: "f32" });
+  const expectedMixed = await greedy(fresh, mixed);
+  for (const delay of [0, 2, 5, 10, 20]) {
+    await greedy(model, long);
+    const aborted = model.generate(mixed, { maxTokens: 1, signal: AbortSignal.timeout(delay) }).next();
+    await aborted.catch((error: Error) => expect(error.name).toBe("TimeoutError"));
+    expect(await greedy(model, mixed)).toEqual(expectedMixed);
+    expect(await greedy(model, long)).toEqual(expected);
+  }
+});
+
+test("of two generations at once, one can be aborted", async () => {
+  using model = await loadModel(gguf);
+  const expected = await greedy(model, ids(30, 3));
+  const controller = new AbortController();
+  const endless = (async () => {
+    for await (const _ of model.generate(ids(20, 4), { stopTokens: [], signal: controller.signal }));
+  })();
+  const both = Promise.all([greedy(model, ids(30, 3)), expect(endless).rejects.toThrow("enough")]);
+  controller.abort(new Error("enough"));
+  expect((await both)[0]).toEqual(expected);
+});
+
+test("a model that is disposed during a generation ends it with an error", async () => {
+  const model = await loadModel(gguf);
+  const never = model.generate("Once");
+  const run = (async () => {
+    for await (const _ of model.generate("Once upon a time", { stopTokens: [] })) model[Symbol.dispose]();
+  })();
+  await expect(run).rejects.toThrow("the model is disposed");
+  await expect(never.next()).rejects.toThrow("is disposed");
+  await expect(model.embed(["x"])).rejects.toThrow("is disposed");
+  model[Symbol.dispose]();
+});
+
+test.runIf(process.platform === "linux")("a load that fails or is aborted closes its files", async () => {
+  const open = (): number =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
+      } catch {
+        return false; // the descriptor of the listing itself
+      }
+    }).length;
+  for (const phase of ["open", "read", "compile"] as const) {
+    const controller = new AbortController();
+    const onProgress = (progress: { readonly phase: string }): void => {
+      if (progress.phase === phase) controller.abort(new Error("enough"));
+    };
+    await expect(loadModel(directory, { signal: controller.signal, onProgress, kernels: "reference" })).rejects.toThrow("enough");
+  }
+  await expect(loadModel(directory, { contextLength: 0, kernels: "reference" })).rejects.toThrow("contextLength");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(open()).toBe(0);
+});
