@@ -27,6 +27,8 @@ export class LoadedProgram implements Executable {
   readonly #native: NativeExecutable;
   readonly #segments: readonly Segment[];
   readonly #references: ReferenceSteps;
+  /** Indices of the state buffers, in order. */
+  readonly #states: readonly number[];
   #runs = 0;
   #nativeCalls = 0;
   #hostSteps = 0;
@@ -38,6 +40,7 @@ export class LoadedProgram implements Executable {
     this.#bound = bound;
     this.#segments = segmentsOf(program);
     this.#references = new ReferenceSteps(program);
+    this.#states = program.buffers.flatMap((b, i) => (b.kind === "state" ? [i] : []));
   }
 
   async run(call: RunCall): Promise<void> {
@@ -121,8 +124,7 @@ export class LoadedProgram implements Executable {
       const kind = buffers[index]?.kind;
       if (kind === "weight" || kind === "constant") return this.#bound[index] ?? new Uint8Array();
       if (kind !== "state") return this.#native.memory(index);
-      const nth = buffers.slice(0, index).filter((b) => b.kind === "state").length;
-      return call.states[nth]?.bytes ?? new Uint8Array();
+      return call.states[this.#states.indexOf(index)]?.bytes ?? new Uint8Array();
     };
   }
 

@@ -310,13 +310,13 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
       if (!this.outputs.has(name as Out))
         throw new OutputError(this.name, `unknown output "${name}": expected ${[...this.outputs.keys()].join(", ")}`);
     for (const [name, type] of this.outputs) {
-      const target = targets[name];
+      const target = Object.hasOwn(targets, name) ? targets[name] : undefined;
       if (read && !read.includes(name) && !target) continue;
       const shape = actualShape(type, extents);
       if (target) {
         const users = [...inputs].map(([input, bytes]): [string, TensorData] => [`input "${input}"`, bytes]);
         for (const other of this.outputs.keys()) {
-          const memory = other === name ? undefined : targets[other];
+          const memory = other !== name && Object.hasOwn(targets, other) ? targets[other] : undefined;
           if (memory) users.push([`output "${other}"`, memory]);
         }
         const user = users.find(([, memory]) => overlap(target, memory));

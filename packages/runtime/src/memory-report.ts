@@ -24,11 +24,13 @@ export interface MemoryReport {
 export function memoryReport(program: Program): MemoryReport {
   const sum = (...kinds: ProgramBuffer["kind"][]): number =>
     program.buffers.reduce((n, b) => (kinds.includes(b.kind) ? n + b.bytes : n), 0);
+  const uses = new Map<number, { readonly op: string; readonly from: number; readonly to: number }>();
+  for (const [step, { op, inputs, outputs }] of program.steps.entries())
+    for (const operand of [...inputs, ...outputs])
+      if (operand) uses.set(operand.buffer, { op, from: step, ...uses.get(operand.buffer), to: step });
   const temporaries = program.buffers.flatMap((b, index) => {
-    if (b.kind !== "arena") return [];
-    const steps = program.steps.flatMap((s, i) => ([...s.inputs, ...s.outputs].some((o) => o?.buffer === index) ? [i] : []));
-    const from = steps[0] ?? 0;
-    return [{ op: program.steps[from]?.op ?? "", bytes: b.bytes, offset: b.offset, from, to: steps.at(-1) ?? from }];
+    const use = uses.get(index);
+    return b.kind === "arena" && use ? [{ op: use.op, bytes: b.bytes, offset: b.offset, from: use.from, to: use.to }] : [];
   });
   return {
     arenaBytes: program.arenaBytes,

@@ -60,12 +60,13 @@ export const epilogues: Pass = {
 };
 
 /** The elementwise nodes behind a routine that could join it. */
-function chain(view: GraphView, routine: Node, taken: ReadonlySet<Node>, { missed }: PassContext): Node[] {
+function chain(view: GraphView, routine: Node, taken: ReadonlySet<Node>, { missed, options }: PassContext): Node[] {
   const [out = NONE] = routine.outputs;
   const { shape, dtype } = view.type(out);
   const compute = computeClass(dtype);
   const members: Node[] = [];
-  for (let value = out; ; ) {
+  // Every member is at least one step of the body.
+  for (let value = out; members.length < options.maxRegionSteps; ) {
     const user = view.soleUser(value);
     const body = user && bodyOf(view, user);
     if (!user || !body || taken.has(user) || body.compute !== compute) {
@@ -88,6 +89,7 @@ function chain(view: GraphView, routine: Node, taken: ReadonlySet<Node>, { misse
     members.push(user);
     value = next;
   }
+  return members;
 }
 
 /** The fused node for these members, or the limit that it breaks. */

@@ -20,6 +20,7 @@ export class Rewriter {
   readonly view: GraphView;
   readonly builder: Builder;
   readonly #map: (Value | undefined)[] = [];
+  readonly #writers = new Map<ValueId, number>();
 
   constructor(view: GraphView) {
     this.view = view;
@@ -38,6 +39,12 @@ export class Rewriter {
   /** From now on, uses of `old` read `value`. */
   bind(old: ValueId, value: Value): void {
     this.#map[old] = value;
+    const writer = this.view.writerOf(old);
+    if (writer !== undefined) this.#writers.set(value.id, writer);
+  }
+  /** The old node that will overwrite what stands for an old value: a state version, which the value may have been a view of. */
+  writerOf(old: ValueId): number | undefined {
+    return this.#writers.get(this.value(old).id);
   }
   /** Add a node that keeps the label and the origin of `from`. */
   emit(def: AnyOpDef, inputs: readonly (Value | undefined)[], attrs: AttrRecord, from: Node): Value[] {

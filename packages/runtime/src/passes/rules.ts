@@ -71,7 +71,7 @@ function replace(rule: RewriteRule, node: Node, rewriter: Rewriter): boolean {
   const { view, builder } = rewriter;
   const match = matchPattern(view, rule.pattern, node);
   const [out] = node.outputs;
-  if (!match || match.shared || out === undefined || node.outputs.length !== 1 || !statesLast(view, match, out)) return false;
+  if (!match || match.shared || out === undefined || node.outputs.length !== 1 || !statesLast(rewriter, match, out)) return false;
   builder.origin = node.origin;
   const value = rule.build(match, { g: builder, view, value: (old) => rewriter.value(old) });
   // A constant operand may have broadcast the other one: then the rule does not hold.
@@ -84,8 +84,9 @@ function replace(rule: RewriteRule, node: Node, rewriter: Rewriter): boolean {
  * Whether the captured values may be read where the root is and where its result is: views that a rule drops may have kept a state
  * version from being read after it is overwritten.
  */
-function statesLast(view: GraphView, { root, values }: Match, out: ValueId): boolean {
-  const writers = Object.values(values).flatMap((v) => view.writerOf(v) ?? []);
+function statesLast(rewriter: Rewriter, { root, values }: Match, out: ValueId): boolean {
+  const { view } = rewriter;
+  const writers = Object.values(values).flatMap((v) => rewriter.writerOf(v) ?? []);
   if (writers.length === 0) return true;
   const last = view.isOutput(out) ? Number.POSITIVE_INFINITY : Math.max(root.id, ...view.users(out).map((user) => user.id));
   return writers.every((writer) => writer > last);
