@@ -26,7 +26,7 @@ export function solveExtents(graph: Graph, given: Bindings, observations: readon
     origin.set(symbol, where);
   };
   for (const [symbol, value] of Object.entries(given)) bind(symbol, value, "given");
-  for (const [symbol, { min, max }] of symbols) if (min === max && known[symbol] === undefined) bind(symbol, min, "its bounds");
+  for (const [symbol, { min, max }] of symbols) if (min === max && !Object.hasOwn(known, symbol)) bind(symbol, min, "its bounds");
   let open = observations;
   while (open.length > 0) {
     const rest: Observation[] = [];
@@ -43,7 +43,7 @@ export function solveExtents(graph: Graph, given: Bindings, observations: readon
     if (rest.length === open.length) break;
     open = rest;
   }
-  const missing = [...symbols.keys()].filter((s) => known[s] === undefined);
+  const missing = [...symbols.keys()].filter((s) => !Object.hasOwn(known, s));
   if (missing.length > 0)
     throw new ExtentError(name, `extent ${missing.map((s) => `"${s}"`).join(", ")}: no input shows it, give it as \`extents\``);
   return known;
