@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { transform } from "esbuild";
@@ -8,9 +8,16 @@ import { blocks, root } from "./blocks.ts";
 
 const run = promisify(execFile);
 const folder = join(root, ".cache", "docs");
-const modules = blocks
-  .filter(({ language, info }) => language === "ts" && info === "")
-  .map((block) => ({ ...block, name: `${block.page.replace(/\W/g, "-")}-${block.line}` }));
+const examples = readdirSync(join(root, "examples")).map((file) => {
+  const page = `examples/${file}`;
+  return { page, line: 1, code: readFileSync(join(root, page), "utf8") };
+});
+const modules = [...blocks.filter(({ language, info }) => language === "ts" && info === ""), ...examples].map(({ page, line, code }) => ({
+  page,
+  line,
+  code,
+  name: `${page.replace(/\W/g, "-")}-${line}`,
+}));
 const consoles = blocks.filter(({ language }) => language === "console");
 
 beforeAll(() => {
@@ -37,6 +44,7 @@ describe.each(modules)("$page:$line", ({ name, code }) => {
     writeFileSync(file, javascript);
     const { stdout } = await run(process.execPath, [file], { cwd: root });
     const printed = stdout.split("\n");
+    expect(stdout).not.toBe("");
     for (const [, expected] of code.matchAll(/\/\/ => (.*)$/gm)) expect(printed).toContain(expected);
   });
 });
