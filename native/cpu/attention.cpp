@@ -3,31 +3,26 @@
 //   out: [B, Sq, H*Dv]
 //   params: numHeads, numKvHeads, headDim, scale, softcap (0: none), window (0: none), causal, keep (the mask is one of kept keys), head-major
 //   scratch: room for the partials of short calls (see attention.ts); without it they run unsplit, with the same results
+#include <initializer_list>
+
 #include "attention.h"
 #include "families.h"
+#include "shape.h"
 #include "simd_math.h"
 
 namespace rlx {
 namespace RLX_ISA {
 namespace {
 
+constexpr int64_t kFarthest = int64_t{1} << 53;  // position, so that sums of positions do not overflow
+
 size_t extent(const rlx_tensor& t, int32_t axis) { return static_cast<size_t>(t.dims[axis]); }
 
-template <class T>
-int64_t element(const rlx_tensor& t, size_t i) {
-  return static_cast<int64_t>(reinterpret_cast<const T*>(t.data)[i]);
-}
 // A scalar, or the value of sequence b.
 int64_t integer(const rlx_tensor& t, size_t b) {
-  const size_t i = t.rank == 0 ? 0 : b;
-  switch (t.dtype) {
-    case RLX_I8: return element<int8_t>(t, i);
-    case RLX_U8: return element<uint8_t>(t, i);
-    case RLX_I16: return element<int16_t>(t, i);
-    case RLX_U32: return element<uint32_t>(t, i);
-    case RLX_I64: return element<int64_t>(t, i);
-    default: return element<int32_t>(t, i);
-  }
+  int64_t v;
+  RLX_BASE::load_run(&v, t.data, t.dtype, t.rank == 0 ? 0 : static_cast<int64_t>(b), 1, 1);
+  return v;
 }
 
 struct Call {
@@ -158,20 +153,56 @@ void merge_task(void* context, size_t index) {
   finish_row(a, group / a.kv_heads, group % a.kv_heads, row, max, sum, values);
 }
 
+// Which of batch, head, query and key axis i of a mask is. A keep mask [B, Skv] is the same for all heads and queries.
+size_t mask_axis(const rlx_tensor& t, bool keep, int32_t i) {
+  return keep && t.rank == 2 ? (i == 0 ? 0 : 3) : static_cast<size_t>(4 - t.rank + i);
+}
+
 Mask mask_of(const rlx_tensor* t, bool keep) {
   Mask m{t, keep, {0, 0, 0, 0}};
   if (!t) return m;
-  // A keep mask [B, Skv] is the same for all heads and queries.
   size_t stride = 1;
   for (int32_t i = t->rank - 1; i >= 0; i--) {
-    const size_t axis = keep && t->rank == 2 ? (i == 0 ? 0 : 3) : static_cast<size_t>(4 - t->rank + i);
-    if (t->dims[i] != 1) m.strides[axis] = stride;
+    if (t->dims[i] != 1) m.strides[mask_axis(*t, keep, i)] = stride;
     stride *= extent(*t, i);
   }
   return m;
 }
 
+bool has_shape(const rlx_tensor& t, std::initializer_list<size_t> dims) {
+  if (!t.data || t.rank != static_cast<int32_t>(dims.size())) return false;
+  const int64_t* d = t.dims;
+  for (const size_t extent : dims)
+    if (static_cast<size_t>(*d++) != extent) return false;
+  return true;
+}
+bool is_position(const rlx_tensor* t, size_t batch) {
+  return !t || (RLX_BASE::is_int(t->dtype) && (t->rank == 0 || has_shape(*t, {batch})));
+}
+
+// Operands of the shapes that `a` says.
+const char* check(const Attention& a) {
+  const auto cache = [&](const rlx_tensor& t, size_t dim) {
+    return is_vector_float(t.dtype) &&
+           (a.head_major ? has_shape(t, {a.batch, a.kv_heads, a.slots, dim}) : has_shape(t, {a.batch, a.slots, a.kv_heads * dim}));
+  };
+  if (!has_shape(*a.q, {a.batch, a.queries, a.heads * a.dim}) || !is_vector_float(a.q->dtype)) return "attention: q: expected floats [B, Sq, H*D]";
+  if (!cache(*a.k, a.dim)) return "attention: k: expected floats of the heads";
+  if (!cache(*a.v, a.value_dim)) return "attention: v: expected floats of the heads";
+  if (!has_shape(*a.out, {a.batch, a.queries, a.heads * a.value_dim}) || !is_vector_float(a.out->dtype)) return "attention: output: expected floats [B, Sq, H*Dv]";
+  if (!is_position(a.q_pos, a.batch) || !is_position(a.kv_len, a.batch)) return "attention: qPos or kvLen: expected an integer, or one per sequence";
+  if (a.sinks && (!has_shape(*a.sinks, {a.heads}) || !is_vector_float(a.sinks->dtype))) return "attention: sinks: expected floats [H]";
+  if (const rlx_tensor* m = a.mask.tensor) {
+    if (a.mask.keep ? m->dtype != RLX_BOOL : !is_vector_float(m->dtype)) return "attention: mask: dtype";
+    const size_t extents[] = {a.batch, a.heads, a.queries, a.slots};
+    for (int32_t i = 0; i < m->rank; i++)
+      if (m->dims[i] != 1 && extent(*m, i) != extents[mask_axis(*m, a.mask.keep, i)]) return "attention: mask: expected a shape that broadcasts";
+  }
+  return nullptr;
+}
+
 const char* attention(const rlx_args* args) {
+  if (args->n_in < 3 || args->n_out != 1 || args->n_params < 9) return "attention: operands";
   const auto optional = [&](size_t i) { return i < args->n_in && args->in[i].data ? &args->in[i] : nullptr; };
   const double* p = args->params;
   Call c{};
@@ -183,24 +214,30 @@ const char* attention(const rlx_args* args) {
   a.q_pos = optional(4);
   a.kv_len = optional(5);
   a.sinks = optional(6);
-  a.mask = mask_of(optional(3), p[7] != 0);
+  a.head_major = p[8] != 0;
+  if (a.q->rank != 3 || a.k->rank != (a.head_major ? 4 : 3) || a.out->rank != 3) return "attention: operands: ranks";
+  const rlx_tensor* mask = optional(3);
+  if (mask && mask->rank > 4) return "attention: mask: more than 4 axes";
+  a.mask = mask_of(mask, p[7] != 0);
   a.batch = extent(*a.q, 0);
   a.queries = extent(*a.q, 1);
-  a.heads = static_cast<size_t>(p[0]);
-  a.kv_heads = static_cast<size_t>(p[1]);
-  a.dim = static_cast<size_t>(p[2]);
+  a.heads = RLX_BASE::size_param(args, 0);
+  a.kv_heads = RLX_BASE::size_param(args, 1);
+  a.dim = RLX_BASE::size_param(args, 2);
+  if (a.kv_heads == 0 || a.heads == 0 || a.heads % a.kv_heads != 0) return "attention: numHeads: expected a multiple of numKvHeads";
   a.scale = static_cast<float>(p[3]);
   a.softcap = static_cast<float>(p[4]);
-  a.window = static_cast<int64_t>(p[5]);
+  a.window = static_cast<int64_t>(RLX_BASE::size_param(args, 5));
   a.causal = p[6] != 0;
-  a.head_major = p[8] != 0;
   a.slots = extent(*a.k, a.head_major ? 2 : 1);
   a.value_dim = extent(*a.out, 2) / a.heads;
   if (a.dim > kMaxDim || a.value_dim > kMaxDim) return "attention: heads are too wide";
+  if (const char* error = check(a)) return error;
   size_t longest = 0;
   for (size_t b = 0; b < a.batch; b++) {
     const int64_t n = kv_length(a, b);
     if (n < 0 || static_cast<size_t>(n) > a.slots) return "attention: kvLen is out of range";
+    if (a.q_pos && (integer(*a.q_pos, b) < -kFarthest || integer(*a.q_pos, b) > kFarthest)) return "attention: qPos is out of range";
     if (static_cast<size_t>(n) > longest) longest = static_cast<size_t>(n);
   }
   const size_t groups = a.batch * a.kv_heads;

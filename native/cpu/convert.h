@@ -25,8 +25,8 @@ float half_to_f32(uint16_t bits);
 
 // Bytes of one element; 0 for block formats.
 size_t element_bytes(int32_t dtype);
-inline bool is_float(int32_t dtype) { return dtype >= RLX_F32 && dtype <= RLX_F64; }
-inline bool is_int(int32_t dtype) { return dtype >= RLX_I8 && dtype <= RLX_I64; }
+static inline bool is_float(int32_t dtype) { return dtype >= RLX_F32 && dtype <= RLX_F64; }
+static inline bool is_int(int32_t dtype) { return dtype >= RLX_I8 && dtype <= RLX_I64; }
 
 }  // namespace RLX_BASE
 }  // namespace rlx

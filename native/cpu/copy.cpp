@@ -106,7 +106,7 @@ bool layout_of(const rlx_tensor& t, Layout& l) {
 
 // in: x; out: the same bytes under another shape. The value is the last operand (of a state_write: after the state).
 const char* copy(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in >= 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(args->n_in >= 1 && given(args, args->n_in, 1, 0), "operands");
   const rlx_tensor &x = args->in[args->n_in - 1], &out = args->out[0];
   RLX_REQUIRE(x.dtype == out.dtype && x.bytes == out.bytes, "output: expected the size and dtype of x");
   if (x.data != out.data) copy_region(args->pool, x.data, out.data, {x.bytes, 0, {}, {}, {}});
@@ -115,15 +115,19 @@ const char* copy(const rlx_args* args) {
 
 // in: x; params: perm.
 const char* transpose(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 0), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   RLX_REQUIRE(x.dtype == out.dtype && x.rank == out.rank && args->n_params == static_cast<size_t>(x.rank), "perm: expected one axis each");
   Layout a, b;
   RLX_REQUIRE(layout_of(x, a) && layout_of(out, b), "x: expected whole blocks");
   Region r = {a.unit, x.rank, {}, {}, {}};
+  uint32_t seen = 0;
   for (int32_t i = 0; i < x.rank; i++) {
     const int32_t p = axis_param(args, static_cast<size_t>(i), x.rank);
-    RLX_REQUIRE(p >= 0 && x.dims[p] == out.dims[i], "output: expected the permuted shape");
+    RLX_REQUIRE(p >= 0 && !(seen >> p & 1), "perm: expected each axis once");
+    RLX_REQUIRE(x.dims[p] == out.dims[i], "output: expected the permuted shape");
+    RLX_REQUIRE(element_bytes(x.dtype) > 0 || i < x.rank - 1 || p == i, "perm: expected the axis of the blocks to stay last");
+    seen |= 1u << p;
     r.dims[i] = b.dims[i];
     r.from[i] = a.strides[p];
     r.to[i] = b.strides[i];
@@ -134,7 +138,7 @@ const char* transpose(const rlx_args* args) {
 
 // in: x; out: broadcast to the shape.
 const char* expand(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 0), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   RLX_REQUIRE(x.dtype == out.dtype && x.rank <= out.rank, "output: expected a shape that x broadcasts to");
   Layout a, b;
@@ -154,7 +158,7 @@ const char* expand(const rlx_args* args) {
 
 // in: x; params: axis, start.
 const char* slice(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1 && args->n_params == 2, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 2), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   const int32_t axis = axis_param(args, 0, x.rank);
   RLX_REQUIRE(axis >= 0 && x.dtype == out.dtype && x.rank == out.rank, "output: expected the rank and dtype of x");
@@ -178,7 +182,7 @@ const char* slice(const rlx_args* args) {
 
 // in: any number; params: axis.
 const char* concat(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in >= 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(args->n_in >= 1 && given(args, args->n_in, 1, 1), "operands");
   const rlx_tensor& out = args->out[0];
   const int32_t axis = axis_param(args, 0, out.rank);
   Layout b;
@@ -210,7 +214,7 @@ const char* concat(const rlx_args* args) {
 
 // in: x; params: value, then the elements before each axis.
 const char* pad(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 0), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   RLX_REQUIRE(x.dtype == out.dtype && x.rank == out.rank && element_bytes(x.dtype) > 0, "output: expected the rank and dtype of x");
   RLX_REQUIRE(args->n_params == static_cast<size_t>(x.rank) + 1, "before: expected one count per axis");
@@ -239,7 +243,7 @@ const char* pad(const rlx_args* args) {
 
 // params: axis. The index along the axis.
 const char* iota(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 0 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 0, 1, 1), "operands");
   const rlx_tensor& out = args->out[0];
   const int32_t axis = axis_param(args, 0, out.rank);
   RLX_REQUIRE(axis >= 0 && element_bytes(out.dtype) > 0, "axis: out of range");

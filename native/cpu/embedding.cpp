@@ -36,7 +36,7 @@ bool whole_blocks(const rlx_tensor& w) {
 
 // in: table [V, D], ids [...]; out: [..., D].
 const char* embedding(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 2 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 2, 1, 0), "operands");
   const rlx_tensor &table = args->in[0], &ids = args->in[1], &out = args->out[0];
   RLX_REQUIRE(table.rank == 2 && is_weight(table.dtype) && whole_blocks(table), "table: expected a weight [V, D] of whole blocks");
   RLX_REQUIRE(is_float(out.dtype) && is_int(ids.dtype), "ids: expected integers, output: floats");
@@ -51,7 +51,7 @@ const char* embedding(const rlx_args* args) {
 
 // in: w; out: its values.
 const char* dequantize(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 0), "operands");
   const rlx_tensor &w = args->in[0], &out = args->out[0];
   RLX_REQUIRE(is_weight(w.dtype) && whole_blocks(w) && is_float(out.dtype) && same_shape(w, out), "output: expected floats in the shape of w");
   // A multiple of every block size.

@@ -14,7 +14,7 @@ size_t bytes_of(int32_t dtype, size_t n) {
 
 // in: x, indices; params: axis.
 const char* gather(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 2 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 2, 1, 1), "operands");
   const rlx_tensor &x = args->in[0], &indices = args->in[1], &out = args->out[0];
   const int32_t axis = axis_param(args, 0, x.rank);
   RLX_REQUIRE(axis >= 0 && x.dtype == out.dtype && is_int(indices.dtype), "indices: expected integers, output: the dtype of x");
@@ -32,7 +32,7 @@ const char* gather(const rlx_args* args) {
 
 // in: x, indices, updates; params: axis, add. In order: the last update of a slice wins.
 const char* scatter(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 3 && args->n_out == 1 && args->n_params == 2, "operands");
+  RLX_REQUIRE(given(args, 3, 1, 2), "operands");
   const rlx_tensor &x = args->in[0], &indices = args->in[1], &updates = args->in[2], &out = args->out[0];
   const int32_t axis = axis_param(args, 0, x.rank);
   RLX_REQUIRE(axis >= 0 && same_type(x, out) && updates.dtype == x.dtype && is_int(indices.dtype) && element_bytes(x.dtype) > 0, "operands: dtypes");

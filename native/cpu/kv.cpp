@@ -7,7 +7,7 @@ namespace {
 
 // in: cache (token [B, cap, W] or head [B, H, cap, D]), x [B, S, W], pos [] or [B]; out: the cache; params: head-major.
 const char* kv_write(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 3 && args->n_out == 1 && args->n_params == 1, "operands");
+  RLX_REQUIRE(given(args, 3, 1, 1), "operands");
   const rlx_tensor &cache = args->in[0], &x = args->in[1], &pos = args->in[2], &out = args->out[0];
   const bool head_major = args->params[0] != 0;
   RLX_REQUIRE(x.rank == 3 && cache.rank == (head_major ? 4 : 3) && is_float(x.dtype) && is_float(cache.dtype), "cache and x: ranks or dtypes");

@@ -3,6 +3,7 @@
 //   scratch: a as f32, unless it is that
 #include "families.h"
 #include "gemm.h"
+#include "shape.h"
 #include "sink.h"
 
 namespace rlx {
@@ -81,7 +82,27 @@ void run_row_f64(void* context, size_t index) {
     for (size_t j = 0; j < c.n; j++) y[j] += a[k] * b[k * c.n + j];
 }
 
+// Leading axes of t broadcast to those of out.
+bool broadcasts(const rlx_tensor& t, const rlx_tensor& out) {
+  if (t.rank < 2 || t.rank > out.rank) return false;
+  for (int32_t i = 0; i < t.rank - 2; i++)
+    if (t.dims[i] != 1 && t.dims[i] != out.dims[i + out.rank - t.rank]) return false;
+  return true;
+}
+
+const char* check(const rlx_args* args) {
+  if (args->n_in < 2 || args->n_out != 1 || args->n_params < 2) return "matmul: operands";
+  const rlx_tensor &a = args->in[0], &b = args->in[1], &out = args->out[0];
+  if (!a.data || !b.data || !out.data || !broadcasts(a, out) || !broadcasts(b, out)) return "matmul: operands do not broadcast";
+  const bool transposed = args->params[1] != 0;
+  const int64_t k = b.dims[b.rank - (transposed ? 1 : 2)], n = b.dims[b.rank - (transposed ? 2 : 1)];
+  if (a.dims[a.rank - 1] != k || a.dims[a.rank - 2] != out.dims[out.rank - 2] || n != out.dims[out.rank - 1]) return "matmul: shapes do not agree";
+  if (a.dtype != b.dtype || !RLX_BASE::is_float(a.dtype)) return "matmul: expected floats of one dtype";
+  return a.dtype != RLX_F64 || (out.dtype == RLX_F64 && args->blob_bytes == 0) ? nullptr : "matmul: f64 has no epilogue";
+}
+
 const char* matmul(const rlx_args* args) {
+  if (const char* error = check(args)) return error;
   const rlx_tensor& a = args->in[0];
   const rlx_tensor& out = args->out[0];
   Call c{&a, &args->in[1], &out, reinterpret_cast<const float*>(a.data), nullptr, 1, 0, 0, 0, args->params[1] != 0};
@@ -95,15 +116,14 @@ const char* matmul(const rlx_args* args) {
     return nullptr;
   }
   if (a.dtype != RLX_F32) {
-    size_t elements = 1;
-    for (int32_t i = 0; i < a.rank; i++) elements *= static_cast<size_t>(a.dims[i]);
-    if (args->scratch_bytes < elements * sizeof(float)) return "matmul: scratch is too small";
+    const size_t count = RLX_BASE::elements(a);
+    if (args->scratch_bytes < count * sizeof(float)) return "matmul: scratch is too small";
     float* rows = reinterpret_cast<float*>(args->scratch);
-    to_f32(a.dtype, a.data, elements, rows);
+    to_f32(a.dtype, a.data, count, rows);
     c.rows = rows;
   }
   Sink sink;
-  if (const char* error = sink.bind(args, a.dtype, nullptr, c.n, static_cast<size_t>(args->params[0]))) return error;
+  if (const char* error = sink.bind(args, a.dtype, nullptr, c.n, RLX_BASE::size_param(args, 0))) return error;
   c.sink = &sink;
   rlx_parallel(args->pool, c.batch * ((c.m + kRowBlock - 1) / kRowBlock) * ((c.n + kChunk - 1) / kChunk), run_task, &c);
   return nullptr;

@@ -70,7 +70,8 @@ bool fits_row(const rlx_tensor& t, size_t n) { return !t.data || (is_float(t.dty
 
 template <bool Centered>
 const char* check(const rlx_args* args, size_t operands, size_t outputs) {
-  RLX_REQUIRE(args->n_in == operands + (Centered ? 2 : 1) && args->n_out == outputs && args->n_params == 1, "operands");
+  constexpr size_t kOptional = Centered ? 2 : 1;
+  RLX_REQUIRE(given(args, operands + kOptional, outputs, 1, kOptional), "operands");
   const rlx_tensor& x = args->in[0];
   RLX_REQUIRE(x.rank > 0 && is_float(x.dtype), "x: expected floats with at least one axis");
   for (size_t i = 1; i < operands; i++) RLX_REQUIRE(same_type(args->in[i], x), "residual: expected the type of x");
@@ -128,11 +129,11 @@ const char* residual_norm(const rlx_args* args) {
 
 // in: x [N, C, ...], weight? [C], bias? [C]; params: groups, eps.
 const char* group_norm(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 3 && args->n_out == 1 && args->n_params == 2, "operands");
+  RLX_REQUIRE(given(args, 3, 1, 2, 2), "operands");
   const rlx_tensor &x = args->in[0], &weight = args->in[1], &bias = args->in[2], &out = args->out[0];
   RLX_REQUIRE(x.rank >= 2 && is_float(x.dtype) && same_type(x, out), "x: expected floats [N, C, ...], as the output");
   const size_t channels = static_cast<size_t>(x.dims[1]), pixels = elements(x, 2);
-  const auto groups = static_cast<size_t>(args->params[0]);
+  const size_t groups = size_param(args, 0);
   RLX_REQUIRE(groups > 0 && channels % groups == 0, "groups: expected a divisor of the channels");
   RLX_REQUIRE(fits_row(weight, channels) && fits_row(bias, channels), "weight or bias: expected [C]");
   const size_t per_group = channels / groups, n = per_group * pixels;

@@ -5,12 +5,16 @@
 
 namespace rlx {
 namespace RLX_ISA {
+
+size_t rows16_bytes(int32_t dtype, size_t n, size_t k) {
+  return (n + kPackRows - 1) / kPackRows * (k / 32) * (dtype == RLX_Q4_0 ? kQ4Bytes : kQ8Bytes);
+}
+
 namespace {
 
-size_t rows16_bytes(int32_t dtype, int64_t n, int64_t k) {
+size_t rows16_packed(int32_t dtype, int64_t n, int64_t k) {
   if (dtype != RLX_Q8_0 && dtype != RLX_Q4_0) return 0;
-  const size_t groups = (static_cast<size_t>(n) + kPackRows - 1) / kPackRows;
-  return groups * (static_cast<size_t>(k) / 32) * (dtype == RLX_Q4_0 ? kQ4Bytes : kQ8Bytes);
+  return rows16_bytes(dtype, static_cast<size_t>(n), static_cast<size_t>(k));
 }
 
 struct Call {
@@ -76,7 +80,7 @@ void f16_pack(int32_t dtype, const uint8_t* source, int64_t n, int64_t k, uint8_
   rlx_parallel(pool, (call.blocks + kBlocksPerTask - 1) / kBlocksPerTask, decode_task, &call);
 }
 
-const rlx_packer_entry kPackers[] = {{"rows16", rows16_bytes, rows16_pack}, {"f16", f16_bytes, f16_pack}};
+const rlx_packer_entry kPackers[] = {{"rows16", rows16_packed, rows16_pack}, {"f16", f16_bytes, f16_pack}};
 
 }  // namespace
 

@@ -16,5 +16,8 @@ constexpr size_t kQ4Bytes = kScaleBytes + 16 * kPackRows;
 // What stored weights of a dtype have been shifted by.
 constexpr int32_t pack_bias(int32_t dtype) { return dtype == RLX_Q4_0 ? 8 : kDotBias; }
 
+// Bytes of n packed rows of q8_0 or q4_0.
+size_t rows16_bytes(int32_t dtype, size_t n, size_t k);
+
 }  // namespace RLX_ISA
 }  // namespace rlx

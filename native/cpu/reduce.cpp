@@ -141,10 +141,10 @@ void reduce_all(const rlx_args* args, const Groups& g) {
 // in: x; params: the axes as a bit mask.
 template <Fold F>
 const char* reduce(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1 && args->n_params == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 1), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   RLX_REQUIRE(x.dtype == out.dtype && (is_float(x.dtype) || (is_int(x.dtype) && F != Fold::mean)), "x: expected numbers, as the output");
-  const Groups g = group(x, static_cast<uint32_t>(args->params[0]));
+  const Groups g = group(x, static_cast<uint32_t>(size_param(args, 0)));
   RLX_REQUIRE(g.outputs == elements(out), "output: expected the extents that are not reduced");
   with_class(x.dtype, [&](auto zero) {
     using T = decltype(zero);

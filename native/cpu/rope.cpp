@@ -11,7 +11,7 @@ constexpr size_t MOST_HEAD_DIM = 1024;
 
 // in: positions [..., S], invFreq f32 [R/2]; out: cos, sin f32; params: scale. Angles in f64: large positions keep their phase.
 const char* rope_table(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 2 && args->n_out == 2 && args->n_params == 1, "operands");
+  RLX_REQUIRE(given(args, 2, 2, 1), "operands");
   const rlx_tensor &positions = args->in[0], &freq = args->in[1], &cosine = args->out[0], &sine = args->out[1];
   RLX_REQUIRE(is_int(positions.dtype) && freq.dtype == RLX_F32 && cosine.dtype == RLX_F32 && same_type(cosine, sine), "operands: dtypes");
   const size_t n = elements(positions), half = elements(freq);
@@ -52,11 +52,11 @@ void rotate(T* head, const T* c, const T* s, size_t half, bool interleaved) {
 
 // in: x [B, S, H*D], cos and sin [S, R/2] or [B, S, R/2]; params: headDim, interleaved.
 const char* rope(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 3 && args->n_out == 1 && args->n_params == 2, "operands");
+  RLX_REQUIRE(given(args, 3, 1, 2), "operands");
   const rlx_tensor &x = args->in[0], &cosine = args->in[1], &sine = args->in[2], &out = args->out[0];
   RLX_REQUIRE(x.rank == 3 && is_float(x.dtype) && same_type(x, out), "x: expected floats [B, S, H*D], as the output");
   RLX_REQUIRE(cosine.rank >= 2 && is_float(cosine.dtype) && same_type(cosine, sine), "sin: expected the type of cos");
-  const size_t rows = elements(x, 0, 2), width = static_cast<size_t>(x.dims[2]), dim = static_cast<size_t>(args->params[0]);
+  const size_t rows = elements(x, 0, 2), width = static_cast<size_t>(x.dims[2]), dim = size_param(args, 0);
   const size_t half = static_cast<size_t>(cosine.dims[cosine.rank - 1]), table_rows = elements(cosine, 0, cosine.rank - 1);
   RLX_REQUIRE(dim > 0 && width % dim == 0 && 2 * half <= dim && dim <= MOST_HEAD_DIM, "headDim: out of range");
   RLX_REQUIRE(table_rows == (cosine.rank == 3 ? rows : static_cast<size_t>(x.dims[1])), "cos: expected a row per position");

@@ -9,7 +9,7 @@ namespace {
 
 // in: logits [T, E]; out: weights f32 [T, k], experts i32 [T, k]; params: normalize, sigmoid. Scores in f64.
 const char* moe_route(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 2 && args->n_params == 2, "operands");
+  RLX_REQUIRE(given(args, 1, 2, 2), "operands");
   const rlx_tensor &logits = args->in[0], &weights = args->out[0], &experts = args->out[1];
   RLX_REQUIRE(logits.rank == 2 && is_float(logits.dtype), "logits: expected floats [T, E]");
   RLX_REQUIRE(weights.rank == 2 && weights.dtype == RLX_F32 && experts.dtype == RLX_I32 && same_shape(weights, experts), "outputs");

@@ -12,7 +12,7 @@ inline void add(int64_t& a, int64_t v) { a = static_cast<int64_t>(static_cast<ui
 
 // in: x; params: axis, exclusive, reverse. Floats sum in f64.
 const char* cumsum(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1 && args->n_params == 3, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 3), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   const int32_t axis = axis_param(args, 0, x.rank);
   RLX_REQUIRE(axis >= 0 && element_bytes(x.dtype) > 0 && same_type(x, out), "x: expected numbers, as the output");

@@ -8,7 +8,7 @@ namespace {
 // in: x; out: i32; params: axis.
 template <bool Max>
 const char* arg(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 1), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   const int32_t axis = axis_param(args, 0, x.rank);
   RLX_REQUIRE(axis >= 0 && element_bytes(x.dtype) > 0 && out.dtype == RLX_I32, "x: expected numbers, output: i32");
@@ -41,7 +41,7 @@ const char* arg(const rlx_args* args) {
 
 // in: x [..., n]; out: values [..., k], indices i32 [..., k].
 const char* topk(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 2, "operands");
+  RLX_REQUIRE(given(args, 1, 2, 0), "operands");
   const rlx_tensor &x = args->in[0], &values = args->out[0], &indices = args->out[1];
   RLX_REQUIRE(x.rank > 0 && values.rank == x.rank && values.dtype == x.dtype && element_bytes(x.dtype) > 0, "values: expected the type of x");
   RLX_REQUIRE(indices.dtype == RLX_I32 && same_shape(values, indices), "indices: expected i32 in the shape of values");

@@ -57,6 +57,7 @@ RLX_INLINE vf half_to_float(vi h) {
   r = select(eq(exponent, set1i(0x0f800000)), r + set1i(112 << 23), r);
   const vf subnormal = from_bits(magnitude + set1i(113 << 23)) - from_bits(set1i(113 << 23));
   r = select(eq(exponent, set1i(0)), bits(subnormal), r);
+  r = select(lt(set1i(0x0f800000), magnitude), r | set1i(0x400000), r);  // NaN: quiet, with its payload
   return from_bits(r | shl<16>(h & set1i(0x8000)));
 }
 RLX_INLINE vi float_to_half(vf x) {
@@ -68,7 +69,7 @@ RLX_INLINE vi float_to_half(vf x) {
   vi r = shr<13>(a + set1i(static_cast<int32_t>(0xc8000fffu)) + odd);
   r = select(lt(a, set1i(113 << 23)), subnormal, r);
   r = select(lt(set1i(0x477fefff), a), set1i(0x7c00), r);
-  r = select(lt(set1i(0x7f800000), a), set1i(0x7e00), r);
+  r = select(lt(set1i(0x7f800000), a), (shr<13>(a) & set1i(0x3ff)) | set1i(0x7e00), r);
   return r | (shr<16>(b) & set1i(0x8000));
 }
 RLX_INLINE vf load_f16(const uint16_t* p) { return half_to_float(load_u16(p)); }

@@ -70,7 +70,7 @@ void row(const rlx_tensor& x, const rlx_tensor& out, size_t start, size_t length
 // in: x; params: axis.
 template <bool Log>
 const char* softmax(const rlx_args* args) {
-  RLX_REQUIRE(args->n_in == 1 && args->n_out == 1, "operands");
+  RLX_REQUIRE(given(args, 1, 1, 1), "operands");
   const rlx_tensor &x = args->in[0], &out = args->out[0];
   const int32_t axis = axis_param(args, 0, x.rank);
   RLX_REQUIRE(axis >= 0 && is_float(x.dtype) && same_type(x, out), "x: expected floats, as the output");

@@ -39,7 +39,7 @@ bool has_function(int32_t cls, uint32_t op) {
 
 // Strides of an operand in the output's space, neighbouring axes joined where one stride serves both.
 bool collapse(const rlx_tensor& t, const rlx_tensor& out, vm_operand& v) {
-  if (t.rank > out.rank || element_bytes(t.dtype) == 0) return false;
+  if (!t.data || t.rank > out.rank || element_bytes(t.dtype) == 0) return false;
   const int32_t shift = out.rank - t.rank;
   int64_t strides[RLX_MAX_RANK];
   int64_t stride = 1;
@@ -148,11 +148,11 @@ const char* Vm::bind(const uint8_t* blob, size_t blob_bytes, const rlx_tensor* o
   result_ = header[5];
   steps_ = blob + sizeof(header);
   out_ = out;
-  if (header[0] != VM_MAGIC || class_ > 2) return "bytecode: bad header";
+  if (header[0] != VM_MAGIC || header[1] > 2) return "bytecode: bad header";
   if (n_operands_ != count || count > VM_MAX_OPERANDS) return "bytecode: number of operands";
   if (n_registers_ == 0 || n_registers_ > VM_MAX_REGISTERS || result_ >= n_registers_) return "bytecode: number of registers";
   if (blob_bytes != sizeof(header) + n_steps_ * sizeof(Step)) return "bytecode: length";
-  if (element_bytes(out.dtype) == 0) return "output is a block format";
+  if (!out.data || element_bytes(out.dtype) == 0) return "output: expected elements, not blocks";
   uint64_t written = 0;
   for (size_t i = 0; i < n_steps_; i++) {
     const Step s = read_step(steps_, i);

@@ -49,7 +49,7 @@ bool Executor::init(std::string& error) {
 size_t Executor::actual_bytes(const Buffer& b) const {
   double n = 1;
   for (const Dim& d : b.shape) n *= d.eval(extents_);
-  return n > 0 ? dtype_bytes(b.dtype, static_cast<size_t>(n)) : 0;
+  return n > 0 && n <= 9007199254740992.0 ? dtype_bytes(b.dtype, static_cast<size_t>(n)) : n > 0 ? SIZE_MAX : 0;
 }
 
 uint8_t* Executor::own(size_t index) {
@@ -135,8 +135,8 @@ bool Executor::resolve(const OperandDesc& o, rlx_tensor& t, size_t& offset, std:
   double elements = 1;
   for (size_t i = 0; i < o.shape.size(); i++) {
     const double extent = o.shape[i].eval(extents_);
-    if (extent < 0) {
-      error = "negative extent";
+    if (!(extent >= 0 && extent <= 9007199254740992.0 && extent == std::floor(extent))) {
+      error = "an extent that is no size";
       return false;
     }
     t.dims[i] = static_cast<int64_t>(extent);
@@ -145,7 +145,7 @@ bool Executor::resolve(const OperandDesc& o, rlx_tensor& t, size_t& offset, std:
   const double at = o.offset.eval(extents_);
   // Doubles compare exactly up to 2^53, and anything above that is out of every buffer.
   const double bytes = elements > 9007199254740992.0 ? INFINITY : static_cast<double>(dtype_bytes(o.dtype, static_cast<size_t>(elements)));
-  if (at < 0 || at > static_cast<double>(memory.bytes) || (!o.packed && at + bytes > static_cast<double>(memory.bytes))) {
+  if (!(at >= 0 && at == std::floor(at)) || at > static_cast<double>(memory.bytes) || (!o.packed && at + bytes > static_cast<double>(memory.bytes))) {
     char text[96];
     std::snprintf(text, sizeof(text), "needs bytes [%.0f, %.0f) of a buffer of %zu", at, at + bytes, memory.bytes);
     error = text;
@@ -182,6 +182,10 @@ bool Executor::resolve_all(Failure& failure) {
 
 bool Executor::run(rlx_pool& pool, size_t from, size_t to, const std::atomic<bool>& cancelled, double* micros, Failure& failure) {
   using clock = std::chrono::steady_clock;
+  if (steps_.size() != program_.steps.size()) {
+    failure = {-1, "the program has not been bound"};
+    return false;
+  }
   pool.watch(&cancelled);
   bool ok = true;
   for (size_t i = from; i < to && ok; i++) {
