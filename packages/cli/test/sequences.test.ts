@@ -43,6 +43,23 @@ test("of two generations at once, one can be aborted", async () => {
   expect((await both)[0]).toEqual(expected);
 });
 
+test("a generation that is aborted while another one has its turn does not wait for it", async () => {
+  using model = await loadModel(gguf, { kernels: "reference" });
+  const order: string[] = [];
+  const controller = new AbortController();
+  const long = model.generate(ids(60, 5), { maxTokens: 1 }).next();
+  const waiting = model.generate(ids(9, 6), { signal: controller.signal }).next();
+  setTimeout(() => controller.abort(new Error("enough")), 5);
+  await Promise.all([
+    long.then(() => order.push("long")),
+    expect(waiting)
+      .rejects.toThrow("enough")
+      .then(() => order.push("aborted")),
+  ]);
+  expect(order).toEqual(["aborted", "long"]);
+  expect((await model.generate(ids(9, 6), { maxTokens: 1 }).next()).value?.ids).toHaveLength(1);
+});
+
 test("a model that is disposed during a generation ends it with an error", async () => {
   const model = await loadModel(gguf);
   const never = model.generate("Once");

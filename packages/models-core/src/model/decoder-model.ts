@@ -27,6 +27,8 @@ export class DecoderModel implements Disposable {
   readonly vocabSize: number;
   readonly graphs: GraphSet<Kind>;
   readonly #idle: KvSequence[] = [];
+  readonly #active = new Set<KvSequence>();
+  #disposed = false;
 
   constructor(config: ModelConfig, family: Family & { kind: "decoder" }, session: Session, weights: WeightStore, options: DecoderOptions) {
     const limit = config.maxPositions;
@@ -65,11 +67,15 @@ export class DecoderModel implements Disposable {
     const shared = this.#idle.map((s) => commonPrefix(s.tokens, ids));
     const best = shared.lastIndexOf(Math.max(...shared));
     const [reused] = best >= 0 ? this.#idle.splice(best, 1) : [];
-    return reused ?? new KvSequence(this, await this.graphs.createState("decode"));
+    const sequence = reused ?? new KvSequence(this, await this.graphs.createState("decode"));
+    this.#active.add(sequence);
+    return sequence;
   }
 
   /** Hand a sequence back for reuse. */
   release(sequence: KvSequence): void {
+    this.#active.delete(sequence);
+    if (this.#disposed) return;
     this.#idle.unshift(sequence);
     for (const old of this.#idle.splice(keptSequences)) old[Symbol.dispose]();
   }
@@ -111,8 +117,10 @@ export class DecoderModel implements Disposable {
     });
   }
 
+  /** Frees sequences in use too: a generation that nobody goes on with would keep its own forever. */
   [Symbol.dispose](): void {
-    for (const s of this.#idle.splice(0)) s[Symbol.dispose]();
+    this.#disposed = true;
+    for (const s of [...this.#idle.splice(0), ...this.#active]) s[Symbol.dispose]();
     this.graphs[Symbol.dispose]();
   }
 }

@@ -36,11 +36,16 @@ export class GraphSet<Kind extends string> implements Disposable {
     return made;
   }
 
-  /** Run a graph after the runs that were asked for before; sequences of one model take turns token by token. */
+  /**
+   * Run a graph after the runs that were asked for before; sequences of one model take turns token by token. Aborted while it waits for
+   * its turn, it rejects at once and never runs.
+   */
   async run(kind: Kind, options: RunOptions): Promise<Outputs> {
     const graph = await this.get(kind);
-    const run = this.#last.then(() => graph.run(options));
+    const turn = this.#last;
+    const run = turn.then(() => graph.run(options));
     this.#last = run.catch(() => undefined);
+    await abortable(turn, options.signal);
     return run;
   }
 
@@ -65,4 +70,17 @@ export class GraphSet<Kind extends string> implements Disposable {
       );
     this.#graphs.clear();
   }
+}
+
+/** Waits for a promise that never rejects, or for the signal. */
+function abortable(wait: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    wait.then(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    });
+  });
 }

@@ -88,8 +88,7 @@ export class LanguageModel implements Disposable {
     try {
       yield* generate({ sequence, decoder, prompt: ids, endIds: this.config.eosTokenIds, now: () => performance.now() }, options);
     } finally {
-      if (this.#disposed) sequence[Symbol.dispose]();
-      else model.release(sequence);
+      model.release(sequence);
     }
   }
 
