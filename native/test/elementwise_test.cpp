@@ -68,6 +68,7 @@ const Function kFunctions[] = {
 // Distance of neighbouring f32 at x.
 double ulp(double x) {
   const double a = std::fabs(x);
+  if (!std::isfinite(a)) return 0;
   return a < 1.17549435e-38 ? 1.4e-45 : std::ldexp(1, std::ilogb(a) - 23);
 }
 
