@@ -23,7 +23,7 @@ export interface RunOptions<Out extends string = string> {
   readonly extents?: Bindings;
   /** Outputs to deliver; default: all. */
   readonly read?: readonly Out[];
-  /** Memory for outputs, in the dtype's typed array, with exactly the number of elements of this run. */
+  /** Memory for outputs, in the dtype's typed array, with exactly the number of elements of this run. Not to be transferred before the run has ended. */
   readonly into?: Readonly<Partial<Record<Out, TensorData>>>;
   /** Aborted: the run stops between steps, and fails with the signal's reason. Outputs and states are then undefined. */
   readonly signal?: AbortSignal | undefined;
