@@ -1,5 +1,5 @@
 import { define, opByName, Tensor } from "@rlxjs/ir";
-import { type Backend, compareSessions, findNonFinite, registerBackend, Session, traceRun, WeightStore } from "@rlxjs/runtime";
+import { type Backend, debug, registerBackend, Session, traceRun, WeightStore } from "@rlxjs/runtime";
 import { createReferenceBackend } from "@rlxjs/backend-cpu";
 import { expect, test } from "vitest";
 
@@ -30,8 +30,8 @@ test("comparing two sessions finds the first node that differs", async () => {
   using right = await Session.open({ device: "opengl" });
   using wrong = await Session.open({ device: "directx" });
   const options = { weights, inputs: { x: new Float32Array([0, 1, 2, 3]) } };
-  expect(await compareSessions(graph, right, right, options)).toBeUndefined();
-  expect(await compareSessions(graph, right, wrong, options)).toEqual({
+  expect(await debug.compare(graph, right, right, options)).toBeUndefined();
+  expect(await debug.compare(graph, right, wrong, options)).toEqual({
     node: 3,
     op: "exp",
     output: "out",
@@ -44,7 +44,7 @@ test("comparing two sessions finds the first node that differs", async () => {
 
 test("the first node that makes a value that is not finite is found", async () => {
   using session = await Session.open({ device: "cpu", kernels: "reference" });
-  const at = (v: number) => findNonFinite(graph, session, { weights, inputs: { x: new Float32Array([0, 0, v, 0]) } });
+  const at = (v: number) => debug.findNonFinite(graph, session, { weights, inputs: { x: new Float32Array([0, 0, v, 0]) } });
   expect(await at(10)).toBeUndefined();
   expect(await at(100)).toMatchObject({ op: "exp", label: "hot", index: 2, values: [Number.POSITIVE_INFINITY] });
 });

@@ -25,7 +25,7 @@ export interface NodeFinding {
 }
 
 /** The first node whose value differs between two sessions, run unfused on fresh states; undefined: they agree everywhere. */
-export async function compareSessions(graph: Graph, a: Session, b: Session, options: DebugOptions = {}): Promise<NodeFinding | undefined> {
+export async function compare(graph: Graph, a: Session, b: Session, options: DebugOptions = {}): Promise<NodeFinding | undefined> {
   const probe = probed(graph);
   const [left, right] = [await runProbe(probe, a, options), await runProbe(probe, b, options)];
   return firstFinding(probe, (name) => {

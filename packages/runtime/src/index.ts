@@ -1,6 +1,6 @@
 export * from "./backend.ts";
 export { CompiledGraph, type CompiledStats, type Outputs, type RunOptions } from "./compiled-graph.ts";
-export { compareSessions, type DebugOptions, findNonFinite, type NodeFinding } from "./debug.ts";
+export * as debug from "./debug.ts";
 export * from "./errors.ts";
 export type { InputValue, InputValues } from "./inputs.ts";
 export { type LeakHandler, onLeak } from "./leaks.ts";
