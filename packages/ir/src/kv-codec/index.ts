@@ -1,0 +1,3 @@
+export * from "./cache.ts";
+export * from "./codec.ts";
+export * from "./hadamard.ts";
