@@ -3,7 +3,7 @@ import type { Backend, RunCall } from "./backend.ts";
 import { UnboundWeightError, WeightTypeError } from "./errors.ts";
 import { lowerWork } from "./lower.ts";
 import { compileWork } from "./passes/compile.ts";
-import type { Program, ProgramBuffer } from "./program.ts";
+import type { Program, ProgramBuffer, WeightSource } from "./program.ts";
 import type { Work } from "./task.ts";
 import type { WeightStore } from "./weights.ts";
 
@@ -54,12 +54,17 @@ export function* bindWeights(program: Program, scope: WeightScope): Work<(Bytes 
   return out;
 }
 
+/** Whether a weight depends on the store alone, so that its bytes are shared. */
+export function isStored(source: WeightSource, { store, params }: Pick<WeightScope, "store" | "params">): boolean {
+  const names = source.kind === "param" ? [source.name] : [...paramsOf(source.graph).keys()];
+  return store !== undefined && names.every((n) => !params.has(n));
+}
+
 function* weightBytes(name: string, buffer: ProgramBuffer & { kind: "weight" }, scope: WeightScope): Work<Bytes> {
   const { source, layout } = buffer;
   const tensor = source.kind === "param" ? param(scope, name, source.name, buffer) : undefined;
   if (tensor && layout === undefined) return tensor.bytes;
-  const names = source.kind === "param" ? [source.name] : paramsOf(source.graph).keys();
-  const shared = [...names].every((n) => !scope.params.has(n)) ? scope.store : undefined;
+  const shared = isStored(source, scope) ? scope.store : undefined;
   const key = `${scope.backend.info.kernelLibrary}|${layout ?? ""}|${source.kind === "param" ? `param ${source.name}` : source.key}`;
   const known = shared?.derived(key);
   if (known) return known;

@@ -1,6 +1,6 @@
 import { type Bindings, byteLength, type Graph, showShape, Tensor, type TensorData, type TensorType } from "@rlxjs/ir";
 import type { Executable, RunCall } from "./backend.ts";
-import { bindWeights, checkWeight, paramsOf } from "./bind.ts";
+import { bindWeights, checkWeight, isStored, paramsOf } from "./bind.ts";
 import type { OpenDevice } from "./device.ts";
 import { BusyError, ExtentError, OutputError, UseAfterDisposeError, WeightNameError } from "./errors.ts";
 import { actualShape, arrayOf, bindInputs, type InputValues, leavesOf } from "./inputs.ts";
@@ -63,6 +63,9 @@ interface Resources {
   readonly releaseWeights: () => void;
   readonly releaseDevice: () => void;
 }
+
+/** About what the description of a step takes, here and on the device. */
+const STEP_BYTES = 1024;
 
 function free(resources: Resources): void {
   resources.executable?.[Symbol.dispose]();
@@ -236,6 +239,14 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   /** Where the program's memory goes: arena, weights, states, inputs and outputs at their upper bounds. */
   get memoryReport(): MemoryReport {
     return memoryReport(this.program);
+  }
+
+  /** Bytes that end with this graph: its arena, constants, weights that no store shares, states of its own, 1 KiB per step. */
+  get residentBytes(): number {
+    const scope = { store: this.#weights, params: this.#params };
+    let sum = this.program.arenaBytes + (this.#resources.state?.bytes ?? 0) + STEP_BYTES * this.program.steps.length;
+    for (const b of this.program.buffers) if (b.kind === "constant" || (b.kind === "weight" && !isStored(b.source, scope))) sum += b.bytes;
+    return sum;
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,5 @@
 export * from "./backend.ts";
+export * from "./cache/index.ts";
 export { CompiledGraph, type CompiledStats, type Outputs, type RunOptions } from "./compiled-graph.ts";
 export * as debug from "./debug.ts";
 export * from "./errors.ts";

@@ -1,4 +1,4 @@
-import { type Graph, type HirModule, lowerHirWork, type ParamTypes, showType, type TensorType, verifyWork } from "@rlxjs/ir";
+import { type Graph, type HirModule, lowerHirWork, type ParamTypes, showType, type Tensor, type TensorType, verifyWork } from "@rlxjs/ir";
 import type { BackendOptions, Device, DeviceInfo, MappedFile } from "./backend.ts";
 import { CompiledGraph } from "./compiled-graph.ts";
 import { OpenDevice } from "./device.ts";
@@ -19,6 +19,8 @@ export interface SessionOptions extends BackendOptions {
 export interface CompileOptions {
   /** Where params come from: all that the graph needs. Without it they are set with `setParam` before the first run. */
   readonly weights?: WeightStore;
+  /** Params of this graph alone; they go before those of `weights`, as with `setParam`. */
+  readonly overrides?: Readonly<Record<string, Tensor>>;
   /** Types of an HIR module's weights, when they do not come from `weights`. */
   readonly params?: ParamTypes;
   /** Options of the graph compiler. */
@@ -48,7 +50,7 @@ export class Session implements Disposable {
     options.signal?.throwIfAborted();
     const compiled = await runInSlices(this.#compile<Out>(source, options), options.signal);
     try {
-      if (options.weights || compiled.params.size === 0) await compiled.prepare(options.signal);
+      if (bindsAll(compiled, options)) await compiled.prepare(options.signal);
       return compiled;
     } catch (error) {
       compiled[Symbol.dispose]();
@@ -60,7 +62,7 @@ export class Session implements Disposable {
   compileSync<Out extends string>(source: Graph<Out> | HirModule<Out>, options: Omit<CompileOptions, "signal"> = {}): CompiledGraph<Out> {
     const compiled = runAtOnce(this.#compile<Out>(source, options));
     try {
-      if (options.weights || compiled.params.size === 0) compiled.prepareSync();
+      if (bindsAll(compiled, options)) compiled.prepareSync();
       return compiled;
     } catch (error) {
       compiled[Symbol.dispose]();
@@ -114,6 +116,12 @@ export class Session implements Disposable {
       for (const end of release) end();
     }
   }
+}
+
+/** Set what the options override; whether all params are there now. */
+function bindsAll(compiled: CompiledGraph, { weights, overrides = {} }: CompileOptions): boolean {
+  for (const [name, tensor] of Object.entries(overrides)) compiled.setParam(name, tensor);
+  return weights !== undefined || [...compiled.params.keys()].every((name) => Object.hasOwn(overrides, name));
 }
 
 /** The graph of either kind of source. What the caller built is verified; lowering checks every node as it adds it. */

@@ -1,0 +1,75 @@
+import { type Graph, type HirModule, lowerHir } from "@rlxjs/ir";
+import type { CompiledGraph } from "../compiled-graph.ts";
+import type { CompileOptions, Session } from "../session.ts";
+import { type CacheStats, CompiledLru } from "./compiled-lru.ts";
+import { compileKey, keyText } from "./key.ts";
+import { CompiledLease } from "./lease.ts";
+
+export type Source<Out extends string = string> = Graph<Out> | HirModule<Out>;
+/** Without `overrides`, which would make graphs with the same key differ. */
+export type CachedCompileOptions = Omit<CompileOptions, "overrides">;
+
+export interface CompileCacheOptions {
+  /** Most `residentBytes` of all graphs together; default 1 GiB. Graphs in use and the one used last stay beyond that. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Compiled graphs of one session, by what they depend on: canonical hash, device, kernel library, pass options, WeightStore. When they
+ * take more than `maxBytes`, the least recently used are freed. Weights and packed forms in a WeightStore are not counted: they
+ * stay in the store. A graph's own states end with it: keep those that matter in a StateSet.
+ */
+export class CompileCache implements Disposable {
+  readonly #session: Session;
+  readonly #lru: CompiledLru;
+
+  constructor(session: Session, options: CompileCacheOptions = {}) {
+    this.#session = session;
+    this.#lru = new CompiledLru("CompileCache", options.maxBytes);
+  }
+
+  /** The compiled form of a graph, compiled when no equal graph was; an HIR module is lowered to find its key. */
+  async compile<Out extends string>(source: Source<Out>, options: CachedCompileOptions = {}): Promise<CompiledLease<Out>> {
+    const { weights, params = (name: string) => weights?.get(name) } = options;
+    const graph = "symbols" in source ? source : lowerHir(source, params);
+    return this.#acquire(graph, () => graph, options);
+  }
+
+  /**
+   * The compiled form of what `build` gives, which is called once per miss. `recipe` stands for it: two builds that may differ in
+   * anything need two recipes, such as `decode batch=1 capacity=512`. Requests during a compile share it; a failed one is not kept.
+   */
+  getOrCompile<Out extends string>(
+    recipe: string,
+    build: () => Source<Out> | Promise<Source<Out>>,
+    options: CachedCompileOptions = {},
+  ): Promise<CompiledLease<Out>> {
+    return this.#acquire(recipe, build, options);
+  }
+
+  /** Whether the graph or recipe is compiled, or being compiled. */
+  has(graph: Graph | string, options: Pick<CompileOptions, "weights" | "passes"> = {}): boolean {
+    return this.#lru.has(keyText(compileKey(graph, this.#session.info, options)));
+  }
+
+  stats(): CacheStats {
+    return this.#lru.stats();
+  }
+
+  /** Free every graph: now, or when its last lease ends. */
+  [Symbol.dispose](): void {
+    this.#lru[Symbol.dispose]();
+  }
+
+  async #acquire<Out extends string>(
+    graph: Graph | string,
+    build: () => Source<Out> | Promise<Source<Out>>,
+    { signal, ...options }: CachedCompileOptions,
+  ): Promise<CompiledLease<Out>> {
+    const key = keyText(compileKey(graph, this.#session.info, options));
+    const compile = async (stop: AbortSignal) => this.#session.compile(await build(), { ...options, signal: stop });
+    const [compiled, release] = await this.#lru.acquire(key, compile, signal);
+    // The names of the outputs are part of what the key stands for.
+    return new CompiledLease(compiled as CompiledGraph<Out>, release);
+  }
+}
