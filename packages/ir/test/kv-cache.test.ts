@@ -63,12 +63,15 @@ describe("writing", () => {
           const cache = allocQuantizedKv(codec, { numKvHeads, capacity, layout });
           const x = gaussians(seed, numKvHeads * headDim);
           quantizeKv(cache, x, { pos, ring });
-          for (let head = 0; head < numKvHeads; head++)
-            for (let s = 0; s < capacity; s++) {
-              const expected = { packed: new Uint8Array(codec.packedBytes), norms: new Float32Array(codec.norms) };
-              if (s === slot) encodeKvVector(codec, x.subarray(head * headDim, (head + 1) * headDim), expected.packed, expected.norms);
-              expect(stored(cache, head, s)).toEqual(expected);
-            }
+          const expected = allocQuantizedKv(codec, { numKvHeads, capacity, layout });
+          for (let head = 0; head < numKvHeads; head++) {
+            const at = layout === "head" ? head * capacity + slot : slot * numKvHeads + head;
+            const packed = expected.packed.subarray(at * codec.packedBytes, (at + 1) * codec.packedBytes);
+            const norms = expected.norms.subarray(at * codec.norms, (at + 1) * codec.norms);
+            encodeKvVector(codec, x.subarray(head * headDim, (head + 1) * headDim), packed, norms);
+          }
+          expect(Buffer.compare(cache.packed, expected.packed)).toBe(0);
+          expect(cache.norms).toEqual(expected.norms);
         }
     },
   );

@@ -14,6 +14,7 @@ import {
   kvHeadDims,
   Rng,
   ShapeError,
+  signThenFwht,
   standardizeKvVector,
 } from "@rlxjs/ir";
 import fc from "fast-check";
@@ -298,6 +299,28 @@ test("512 values: two blocks with an RMS each", () => {
   expect(at(norms, 1) / 40).toBeLessThan(1.15);
 });
 
+test.each(named)("%s: the bits of norms and standardized values", (_, codec) => {
+  const f = Math.fround;
+  const x = gaussians(77, codec.headDim);
+  const { values, norms } = standardizeKvVector(codec, x);
+  const rotated = x.slice();
+  signThenFwht(rotated);
+  const size = codec.headDim / codec.norms;
+  const full = codec.id === "mlx-native-v1" && codec.headDim === 256;
+  const lanes = full ? 32 : 16;
+  const tree = (sums: readonly number[]): number =>
+    sums.length === 1 ? at(sums, 0) : f(tree(sums.slice(0, sums.length / 2)) + tree(sums.slice(sums.length / 2)));
+  for (let b = 0; b < codec.norms; b++) {
+    const block = rotated.slice(b * size, (b + 1) * size);
+    const part = size / lanes;
+    const sums = Array.from({ length: lanes }, (_, l) => block.slice(l * part, (l + 1) * part).reduce((sum, v) => f(sum + f(v * v)), 0));
+    const norm = f(Math.sqrt(full ? tree(sums) : f(tree(sums) / size)));
+    expect(at(norms, b)).toBe(norm);
+    const gain = full ? f(f(1 / norm) * 16) : f(1 / norm);
+    expect(values.slice(b * size, (b + 1) * size)).toEqual(block.map((v) => v * gain));
+  }
+});
+
 test("5- and 6-bit codes are dense in v2, least significant bits first", () => {
   const x = gaussians(1, 64);
   for (const bits of [5, 6] as const) {
@@ -324,11 +347,11 @@ describe("errors", () => {
     expect(() => kvCodec("lloyd-max-v2", 4, 100)).toThrowErrorMatchingInlineSnapshot(
       `[AttrError: [kv_codec] headDim: expected one of 64, 80, 96, 128, 256, 512 for lloyd-max-v2, got 100]`,
     );
-    const from = (text: string): never => JSON.parse(text);
-    expect(() => kvCodec("lloyd-max-v2", from("7"), 64)).toThrowErrorMatchingInlineSnapshot(
+    const untyped = (v: unknown): never => v as never;
+    expect(() => kvCodec("lloyd-max-v2", untyped(7), 64)).toThrowErrorMatchingInlineSnapshot(
       `[AttrError: [kv_codec] bits: expected one of 4, 5, 6, 8, got 7]`,
     );
-    expect(() => kvCodec(from('"v3"'), 4, 64)).toThrowErrorMatchingInlineSnapshot(
+    expect(() => kvCodec(untyped("v3"), 4, 64)).toThrowErrorMatchingInlineSnapshot(
       `[AttrError: [kv_codec] id: expected mlx-native-v1 or lloyd-max-v2, got v3]`,
     );
     expect(() => kvCodec("lloyd-max-v2", 4, Number.NaN)).toThrow(AttrError);
