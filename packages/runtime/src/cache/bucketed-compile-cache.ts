@@ -6,12 +6,12 @@ import type { Session } from "../session.ts";
 import type { StateSet } from "../state.ts";
 import type { WeightStore } from "../weights.ts";
 import { type BucketRange, checkBuckets, findBucket } from "./buckets.ts";
-import type { Source } from "./compile-cache.ts";
+import type { CompileSource } from "./compile-cache.ts";
 import { type CacheStats, CompiledLru } from "./compiled-lru.ts";
 import { BucketError } from "./errors.ts";
 import { BucketLease } from "./lease.ts";
 import { type CacheRunInput, type PaddedInput, runRows } from "./padded.ts";
-import { type Params, SharedParams } from "./shared-params.ts";
+import { type ParamTensors, SharedParams } from "./shared-params.ts";
 
 export interface BucketedCacheOptions {
   /** Most `residentBytes` of all buckets together; default 1 GiB. Buckets in use and the one used last stay beyond that. */
@@ -32,11 +32,11 @@ export interface PaddedRunOptions extends BucketCallOptions {
 /** What a bucket's graph is built from. */
 export interface GraphWithParams<Out extends string = string> {
   readonly graph: Graph<Out>;
-  readonly params: Params;
+  readonly params: ParamTensors;
 }
 export interface HirWithParams<Out extends string = string> {
   readonly hir: HirModule<Out>;
-  readonly params: Params;
+  readonly params: ParamTensors;
 }
 
 /** Makes the source of a bucket; called once for each compile of it, with the bucket's largest key. */
@@ -87,7 +87,7 @@ export class BucketedCompileCache implements Disposable {
   /** The graph of the key's bucket. Requests during a compile share it; a failed one is not kept. */
   getOrCompile<Out extends string>(
     key: number,
-    build: BucketBuild<Source<Out>>,
+    build: BucketBuild<CompileSource<Out>>,
     options: BucketCallOptions = {},
   ): Promise<BucketLease<Out> | undefined> {
     return this.#ensure(key, async (upper) => ({ source: await build(upper), params: {} }), options);
@@ -126,7 +126,7 @@ export class BucketedCompileCache implements Disposable {
   runPadded<Out extends string>(
     key: number,
     actualRows: number,
-    build: BucketBuild<Source<Out>>,
+    build: BucketBuild<CompileSource<Out>>,
     inputs: readonly PaddedInput[],
     outputInners: readonly number[],
     options: PaddedRunOptions = {},
@@ -142,11 +142,13 @@ export class BucketedCompileCache implements Disposable {
    * cut back. A graph whose extent is a symbol with the upper bound `upper` needs no padding: the extent is `actualRows`, only those rows
    * are computed, and outputs that have the extent are dense at it, an output with `outputInners` 0 too. Both give the same rows
    * as long as rows do not mix; where they do (attention, means), padding takes part and the symbolic form is the right one.
+   *
+   * RowsError for inputs or outputs that are not whole rows, or too many, before anything runs; BusyError while the bucket runs.
    */
   async runPaddedMixed<Out extends string>(
     key: number,
     actualRows: number,
-    build: BucketBuild<Source<Out>>,
+    build: BucketBuild<CompileSource<Out>>,
     inputs: readonly CacheRunInput[],
     outputInners: readonly number[],
     options: PaddedRunOptions = {},
@@ -163,7 +165,7 @@ export class BucketedCompileCache implements Disposable {
 
   async #ensure<Out extends string>(
     key: number,
-    build: (upper: number) => Promise<{ readonly source: Source<Out>; readonly params: Params }>,
+    build: (upper: number) => Promise<{ readonly source: CompileSource<Out>; readonly params: ParamTensors }>,
     { signal }: BucketCallOptions,
   ): Promise<BucketLease<Out> | undefined> {
     const index = this.bucketFor(key);

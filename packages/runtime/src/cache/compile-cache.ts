@@ -1,11 +1,13 @@
-import { type Graph, type HirModule, lowerHir } from "@rlxjs/ir";
+import { type Graph, type HirModule, lowerHirWork } from "@rlxjs/ir";
 import type { CompiledGraph } from "../compiled-graph.ts";
 import type { CompileOptions, Session } from "../session.ts";
+import { runInSlices } from "../task.ts";
 import { type CacheStats, CompiledLru } from "./compiled-lru.ts";
 import { compileKey, keyText } from "./key.ts";
 import { CompiledLease } from "./lease.ts";
 
-export type Source<Out extends string = string> = Graph<Out> | HirModule<Out>;
+/** What a session compiles. */
+export type CompileSource<Out extends string = string> = Graph<Out> | HirModule<Out>;
 /** Without `overrides`, which would make graphs with the same key differ. */
 export type CachedCompileOptions = Omit<CompileOptions, "overrides">;
 
@@ -29,9 +31,9 @@ export class CompileCache implements Disposable {
   }
 
   /** The compiled form of a graph, compiled when no equal graph was; an HIR module is lowered to find its key. */
-  async compile<Out extends string>(source: Source<Out>, options: CachedCompileOptions = {}): Promise<CompiledLease<Out>> {
-    const { weights, params = (name: string) => weights?.get(name) } = options;
-    const graph = "symbols" in source ? source : lowerHir(source, params);
+  async compile<Out extends string>(source: CompileSource<Out>, options: CachedCompileOptions = {}): Promise<CompiledLease<Out>> {
+    const { weights, params = (name: string) => weights?.get(name), signal } = options;
+    const graph = "symbols" in source ? source : await runInSlices(lowerHirWork(source, params), signal);
     return this.#acquire(graph, () => graph, options);
   }
 
@@ -41,7 +43,7 @@ export class CompileCache implements Disposable {
    */
   getOrCompile<Out extends string>(
     recipe: string,
-    build: () => Source<Out> | Promise<Source<Out>>,
+    build: () => CompileSource<Out> | Promise<CompileSource<Out>>,
     options: CachedCompileOptions = {},
   ): Promise<CompiledLease<Out>> {
     return this.#acquire(recipe, build, options);
@@ -63,7 +65,7 @@ export class CompileCache implements Disposable {
 
   async #acquire<Out extends string>(
     graph: Graph | string,
-    build: () => Source<Out> | Promise<Source<Out>>,
+    build: () => CompileSource<Out> | Promise<CompileSource<Out>>,
     { signal, ...options }: CachedCompileOptions,
   ): Promise<CompiledLease<Out>> {
     const key = keyText(compileKey(graph, this.#session.info, options));

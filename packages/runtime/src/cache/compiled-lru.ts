@@ -27,7 +27,7 @@ interface Entry {
 
 /** A compiled graph, and how to end its use, once. */
 export type Acquired = readonly [compiled: CompiledGraph, release: () => void];
-export const DEFAULT_CACHE_BYTES = 2 ** 30;
+const DEFAULT_CACHE_BYTES = 2 ** 30;
 
 /**
  * Compiled graphs by key, the least recently used freed first. What is in use stays, and so does the entry that was used last: a

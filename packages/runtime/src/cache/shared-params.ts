@@ -2,7 +2,7 @@ import type { Tensor } from "@rlxjs/ir";
 import { runInSlices, type Work } from "../task.ts";
 import { WeightStore } from "../weights.ts";
 
-export type Params = Readonly<Record<string, Tensor>>;
+export type ParamTensors = Readonly<Record<string, Tensor>>;
 
 /** Bytes that are compared before other tasks may run. */
 const CHUNK = 1 << 20;
@@ -21,7 +21,10 @@ export class SharedParams implements Disposable {
   }
 
   /** How to compile a graph with these params. */
-  async optionsFor(params: Params, signal: AbortSignal): Promise<{ readonly weights?: WeightStore; readonly overrides: Params }> {
+  async optionsFor(
+    params: ParamTensors,
+    signal: AbortSignal,
+  ): Promise<{ readonly weights?: WeightStore; readonly overrides: ParamTensors }> {
     signal.throwIfAborted(); // The cache may be gone, and a store made now would be nobody's.
     if (!this.#store && Object.keys(params).length > 0) {
       const store = new WeightStore(params);
@@ -38,7 +41,7 @@ export class SharedParams implements Disposable {
   }
 }
 
-function* differing(params: Params, store: WeightStore): Work<Params> {
+function* differing(params: ParamTensors, store: WeightStore): Work<ParamTensors> {
   const out: Record<string, Tensor> = {};
   for (const [name, tensor] of Object.entries(params)) {
     const known = store.get(name);
