@@ -101,6 +101,8 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   /** Names of the program's inputs and outputs, in its order. */
   readonly #slots: { readonly input: readonly string[]; readonly output: readonly string[] };
   #activeExtent: Bindings = {};
+  /** `residentBytes` without states; undefined: to be counted, because params decide it. */
+  #ownBytes: number | undefined;
   #totals: CompiledStats;
   #busy = false;
   #disposed = false;
@@ -207,6 +209,7 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
       if (!type) throw new WeightNameError(where, name, `expected one of ${[...this.params.keys()].join(", ") || "none"}`);
       checkWeight(this.name, name, type, tensor);
       this.#params.set(name, tensor);
+      this.#ownBytes = undefined;
       this.#unload();
     } finally {
       unlock();
@@ -244,9 +247,11 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   /** Bytes that end with this graph: its arena, constants, weights that no store shares, states of its own, 1 KiB per step. */
   get residentBytes(): number {
     const scope = { store: this.#weights, params: this.#params };
-    let sum = this.program.arenaBytes + (this.#resources.state?.bytes ?? 0) + STEP_BYTES * this.program.steps.length;
-    for (const b of this.program.buffers) if (b.kind === "constant" || (b.kind === "weight" && !isStored(b.source, scope))) sum += b.bytes;
-    return sum;
+    this.#ownBytes ??= this.program.buffers.reduce(
+      (sum, b) => (b.kind === "constant" || (b.kind === "weight" && !isStored(b.source, scope)) ? sum + b.bytes : sum),
+      this.program.arenaBytes + STEP_BYTES * this.program.steps.length,
+    );
+    return this.#ownBytes + (this.#resources.state?.bytes ?? 0);
   }
 
   [Symbol.dispose](): void {

@@ -194,6 +194,8 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     const before = shared.residentBytes;
     await shared.run();
     expect(shared.residentBytes - before).toBe(4000);
+    shared.setParam("w", w);
+    expect(shared.residentBytes - before).toBe(8000);
   });
 
   test("a disposed cache frees graphs when their last lease ends, and stops compiles", async () => {

@@ -64,6 +64,6 @@ test("any sequence of requests and ends of use keeps what a plain list would kee
       for (const { lease } of leases) lease[Symbol.dispose]();
       for (const [compiled, n] of seen) await expect(works(compiled, n)).rejects.toThrow(UseAfterDisposeError);
     }),
-    { numRuns: 60 },
+    { numRuns: 100 },
   );
 });

@@ -30,7 +30,10 @@ export class CompileCache implements Disposable {
     this.#lru = new CompiledLru("CompileCache", options.maxBytes);
   }
 
-  /** The compiled form of a graph, compiled when no equal graph was; an HIR module is lowered to find its key. */
+  /**
+   * The compiled form of a graph, compiled when no equal graph was. The graph is hashed (an HIR module lowered first) to find its key:
+   * a loop keeps the lease, or asks by recipe.
+   */
   async compile<Out extends string>(source: CompileSource<Out>, options: CachedCompileOptions = {}): Promise<CompiledLease<Out>> {
     const { weights, params = (name: string) => weights?.get(name), signal } = options;
     const graph = "symbols" in source ? source : await runInSlices(lowerHirWork(source, params), signal);

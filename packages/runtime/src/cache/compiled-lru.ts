@@ -70,6 +70,7 @@ export class CompiledLru implements Disposable {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.users++;
+    this.#trim(); // What was used last until now may have to go.
     try {
       return [await untilAborted(entry.ready, signal), () => this.#release(entry)];
     } catch (error) {
