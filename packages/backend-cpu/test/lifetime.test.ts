@@ -1,6 +1,7 @@
 import { define, Tensor } from "@rlxjs/ir";
 import { BusyError, nextTask, onLeak, Session, UseAfterDisposeError } from "@rlxjs/runtime";
 import { expect, test } from "vitest";
+import { exposeGc } from "./gc.ts";
 import "@rlxjs/backend-cpu";
 
 /** Hundreds of steps of some milliseconds each: a run that takes a while. */
@@ -96,10 +97,7 @@ test("what a session made cannot be used after it", async () => {
 });
 
 test("an object that is collected without being disposed is reported", async () => {
-  const { setFlagsFromString } = await import("node:v8");
-  const { runInNewContext } = await import("node:vm");
-  setFlagsFromString("--expose-gc");
-  const gc: () => void = runInNewContext("gc");
+  const gc = exposeGc();
   const leaked: string[] = [];
   const previous = onLeak((what) => leaked.push(what));
   try {

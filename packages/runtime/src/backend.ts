@@ -1,4 +1,4 @@
-import type { AnyOpDef, AttrRecord, Dim, DType, Tensor, TensorType } from "@rlxjs/ir";
+import type { AnyOpDef, AttrRecord, Dim, Tensor, TensorType } from "@rlxjs/ir";
 import type { Program } from "./program.ts";
 
 /** Names of the reference system's devices; a backend registers under one of them. */
@@ -111,4 +111,3 @@ export interface Backend extends Disposable {
 }
 
 export type BackendFactory = (options: BackendOptions) => Promise<Backend>;
-export type { DType };

@@ -11,6 +11,7 @@ import {
   WeightStore,
 } from "@rlxjs/runtime";
 import { afterAll, describe, expect, test } from "vitest";
+import { exposeGc } from "../gc.ts";
 import "@rlxjs/backend-cpu";
 
 /** Adds `n`: a graph of its own for each number, all of one size. */
@@ -235,10 +236,7 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
 });
 
 test("a lease that is collected without being disposed is reported, and ends", async () => {
-  const { setFlagsFromString } = await import("node:v8");
-  const { runInNewContext } = await import("node:vm");
-  setFlagsFromString("--expose-gc");
-  const gc: () => void = runInNewContext("gc");
+  const gc = exposeGc();
   const leaked: string[] = [];
   const previous = onLeak((what) => leaked.push(what));
   try {

@@ -3,6 +3,7 @@ import type { Session, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import type { Family } from "../families/index.ts";
 import { commonPrefix } from "../generation/sequence.ts";
+import { checkIds } from "./check-ids.ts";
 import { GraphSet } from "./graph-set.ts";
 import { KvSequence } from "./kv-sequence.ts";
 
@@ -111,10 +112,7 @@ export class DecoderModel implements Disposable {
     if (ids.length === 0) throw new RlxError("ERR_TOKENS", "tokens: expected at least one id, got none");
     if (past + ids.length > this.capacity)
       throw new RlxError("ERR_CONTEXT_LENGTH", `tokens: expected at most ${this.capacity} (the context length), got ${past + ids.length}`);
-    ids.forEach((id, i) => {
-      if (!Number.isSafeInteger(id) || id < 0 || id >= this.vocabSize)
-        throw new RlxError("ERR_TOKENS", `token ${i}: expected an id from 0 to ${this.vocabSize - 1}, got ${id}`);
-    });
+    checkIds(ids, this.vocabSize);
   }
 
   /** Frees sequences in use too: a generation that nobody goes on with would keep its own forever. */

@@ -2,6 +2,7 @@ import { dim, RlxError, Tensor } from "@rlxjs/ir";
 import type { Session, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import type { Family } from "../families/index.ts";
+import { checkIds } from "./check-ids.ts";
 import { GraphSet } from "./graph-set.ts";
 
 /** Texts that one run encodes. */
@@ -56,10 +57,7 @@ export class EncoderModel implements Disposable {
     const { maxPositions, vocabSize } = this.#config;
     if (ids.length === 0 || ids.length > maxPositions)
       throw new RlxError("ERR_CONTEXT_LENGTH", `text: expected 1 to ${maxPositions} tokens, got ${ids.length}`);
-    ids.forEach((id, i) => {
-      if (!Number.isSafeInteger(id) || id < 0 || id >= vocabSize)
-        throw new RlxError("ERR_TOKENS", `token ${i}: expected an id from 0 to ${vocabSize - 1}, got ${id}`);
-    });
+    checkIds(ids, vocabSize);
   }
 
   [Symbol.dispose](): void {
