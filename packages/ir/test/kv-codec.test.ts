@@ -105,10 +105,14 @@ test("bytes of a vector", () => {
   const sizes = (id: KvCodecId, d: number): number[] => kvBits.map((bits) => kvCodec(id, bits, d).vectorBytes);
   expect(sizes("mlx-native-v1", 256)).toEqual([132, 260, 260, 260]);
   expect(sizes("mlx-native-v1", 512)).toEqual([264, 520, 520, 520]);
+  expect(sizes("lloyd-max-v2", 16)).toEqual([12, 14, 16, 20]);
+  expect(sizes("lloyd-max-v2", 24)).toEqual([16, 19, 22, 28]);
+  expect(sizes("lloyd-max-v2", 48)).toEqual([28, 34, 40, 52]);
   expect(sizes("lloyd-max-v2", 64)).toEqual([36, 44, 52, 68]);
   expect(sizes("lloyd-max-v2", 80)).toEqual([44, 54, 64, 84]);
   expect(sizes("lloyd-max-v2", 96)).toEqual([52, 64, 76, 100]);
   expect(sizes("lloyd-max-v2", 128)).toEqual([68, 84, 100, 132]);
+  expect(sizes("lloyd-max-v2", 384)).toEqual([200, 248, 296, 392]);
   expect(sizes("lloyd-max-v2", 512)).toEqual([264, 328, 392, 520]);
 });
 
@@ -133,7 +137,7 @@ function slow(codec: KvCodec, x: Float32Array): { values: number[]; norms: numbe
 }
 
 describe("against an independent slow implementation", () => {
-  const powers = codecs.filter(({ headDim }) => headDim !== 80 && headDim !== 96);
+  const powers = codecs.filter(({ headDim }) => Number.isInteger(Math.log2(headDim)));
   test.each([9999, 424242, 31337])("seed %i", (seed) => {
     for (const codec of powers) {
       const x = gaussians(seed, codec.headDim);
@@ -307,7 +311,7 @@ test.each(named)("%s: the bits of norms and standardized values", (_, codec) => 
   signThenFwht(rotated);
   const size = codec.headDim / codec.norms;
   const full = codec.id === "mlx-native-v1" && codec.headDim === 256;
-  const lanes = full ? 32 : 16;
+  const lanes = full ? 32 : size % 16 === 0 ? 16 : 8;
   const tree = (sums: readonly number[]): number =>
     sums.length === 1 ? at(sums, 0) : f(tree(sums.slice(0, sums.length / 2)) + tree(sums.slice(sums.length / 2)));
   for (let b = 0; b < codec.norms; b++) {
@@ -345,7 +349,7 @@ describe("errors", () => {
       `[AttrError: [kv_codec] headDim: expected one of 256, 512 for mlx-native-v1, got 128]`,
     );
     expect(() => kvCodec("lloyd-max-v2", 4, 100)).toThrowErrorMatchingInlineSnapshot(
-      `[AttrError: [kv_codec] headDim: expected one of 64, 80, 96, 128, 256, 512 for lloyd-max-v2, got 100]`,
+      `[AttrError: [kv_codec] headDim: expected one of 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512 for lloyd-max-v2, got 100]`,
     );
     const untyped = (v: unknown): never => v as never;
     expect(() => kvCodec("lloyd-max-v2", untyped(7), 64)).toThrowErrorMatchingInlineSnapshot(

@@ -1,3 +1,4 @@
 export * from "./cache.ts";
 export * from "./codec.ts";
+export * from "./format.ts";
 export * from "./hadamard.ts";
