@@ -44,7 +44,7 @@ function oneOpGraph(def: AnyOpDef, { slots, attrs }: Case): Graph {
   const values = slots.map((t, i): Value | undefined => {
     if (!t) return undefined;
     const spec = specs[Math.min(i, specs.length - 1)];
-    if (spec?.name === def.traits.writes) return g.state(`s${i}`, t.dtype, t.shape);
+    if (spec && def.traits.writes?.includes(spec.name)) return g.state(`s${i}`, t.dtype, t.shape);
     return spec?.kind === "weight" ? g.param(`s${i}`, t.dtype, t.shape) : g.input(`s${i}`, t.dtype, t.shape);
   });
   const names: readonly string[] = def.outputs;

@@ -5,7 +5,7 @@ import type { Dim, SymbolBounds, SymDim } from "./dim.ts";
 import { type DType, isBlock } from "./dtype.ts";
 import { GraphError } from "./errors.ts";
 import { type AttrRecord, type Graph, type GraphOutput, NONE, type Node, type ValueId, type ValueInfo } from "./graph.ts";
-import type { AnyOpDef, AttrArgs, InputSpec, Inputs, OpDef, TensorType } from "./op.ts";
+import { type AnyOpDef, type AttrArgs, type InputSpec, type OpDef, type TensorType, writtenSlots } from "./op.ts";
 import { type OpTable, opByName, ops } from "./ops/index.ts";
 import { shown } from "./shown.ts";
 import { Tensor } from "./tensor.ts";
@@ -147,13 +147,18 @@ export class GraphBuilder {
         throw new GraphError(this.name, `${def.name} uses state version %${v} after node ${writer} has written it: use the new version`);
     }
     const id = this.#nodes.length;
-    if (def.traits.writes !== undefined) {
-      const slot = (def.inputs as Inputs).findIndex((s: InputSpec) => s.name === def.traits.writes);
+    const written = writtenSlots(def);
+    for (const [i, slot] of written.entries()) {
       const target = ids[slot] ?? NONE;
       if (!this.#isState(target))
-        throw new GraphError(this.name, `${def.name} writes "${def.traits.writes}": expected a state value, got %${target}`);
-      this.#written.set(target, id);
+        throw new GraphError(this.name, `${def.name} writes "${def.traits.writes?.[i]}": expected a state value, got %${target}`);
+      if (written.slice(0, i).some((other) => ids[other] === target))
+        throw new GraphError(
+          this.name,
+          `${def.name} writes "${def.traits.writes?.[i]}": expected a state of its own, got %${target} again`,
+        );
     }
+    for (const slot of written) this.#written.set(ids[slot] ?? NONE, id);
     const outputs = types.map(({ dtype, shape }, index) => this.#values.push({ dtype, shape, node: id, index }) - 1);
     const addSymbols = (d: SymDim): void => {
       for (const [symbol, bounds] of d.symbols) this.#addSymbol(symbol, bounds);
@@ -186,10 +191,11 @@ export class GraphBuilder {
   }
 
   #isState(id: ValueId): boolean {
-    const node = this.#nodes[this.#values[id]?.node ?? -1];
+    const value = this.#values[id];
+    const node = value && this.#nodes[value.node];
     if (!node) return false;
-    const traits = opByName(node.op).traits;
-    return traits.leaf === "state" || traits.writes !== undefined;
+    const { leaf, writes = [] } = opByName(node.op).traits;
+    return leaf === "state" || value.index < writes.length;
   }
 
   #leaf(def: AnyOpDef, name: string, attrs: AttrRecord): Value {

@@ -23,7 +23,7 @@ function traitNames({ traits, decompose }: AnyOpDef): string[] {
     ...(t.commutative ? ["commutative"] : []),
     ...(t.view ? ["view"] : []),
     ...(t.subview ? ["subview"] : []),
-    ...(t.writes ? [`writes ${t.writes}`] : []),
+    ...(t.writes ? [`writes ${t.writes.join(", ")}`] : []),
     ...(t.epilogue ? ["epilogue"] : []),
     ...(t.mergeable ? ["mergeable"] : []),
     ...(t.accumulate ? [`accumulates in ${t.accumulate.dtype}`] : []),

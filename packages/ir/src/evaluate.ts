@@ -2,7 +2,7 @@ import { namedInputs } from "./check.ts";
 import { type Bindings, type Dim, evalDim, evalShape, SymDim } from "./dim.ts";
 import { GraphError } from "./errors.ts";
 import { type AttrRecord, type Graph, NONE, type Node } from "./graph.ts";
-import type { AnyOpDef, AttrSpec, AttrValues, InputSpec } from "./op.ts";
+import { type AnyOpDef, type AttrSpec, type AttrValues, writtenSlots } from "./op.ts";
 import { opByName } from "./ops/registry.ts";
 import { showShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -44,9 +44,8 @@ export function evaluateGraph(graph: Graph, options: EvaluateOptions): Record<st
       continue;
     }
     const slots = node.inputs.map((v) => (v === NONE ? undefined : required(graph, values.get(v), `value %${v}`)));
-    const target =
-      def.traits.writes === undefined ? -1 : (def.inputs as readonly InputSpec[]).findIndex((s) => s.name === def.traits.writes);
-    const outs = node.outputs.map((v, i) => (i === 0 && slots[target]) || Tensor.zeros(graph.values[v]?.dtype ?? "f32", shapeOf(v)));
+    const written = writtenSlots(def);
+    const outs = node.outputs.map((v, i) => slots[written[i] ?? NONE] ?? Tensor.zeros(graph.values[v]?.dtype ?? "f32", shapeOf(v)));
     runReference(def, slots, bindAttrs(def, node.attrs, extents), outs);
     for (const [i, v] of node.outputs.entries()) values.set(v, outs[i] as Tensor);
   }

@@ -128,8 +128,8 @@ export interface OpTraits<I extends Inputs = Inputs, A extends Attrs = Attrs> {
   readonly view?: boolean;
   /** The first output is a contiguous part of the first input when all axes before `axis` have extent 1 (see `slice`). */
   readonly subview?: (attrs: AttrValues<A>) => { readonly axis: number; readonly start: Dim };
-  /** The op writes input `operand` (a state value) in place and returns its next version as the first output. */
-  readonly writes?: I[number]["name"];
+  /** The op writes these inputs (state values, all different) in place: output i is the next version of `writes[i]`. */
+  readonly writes?: readonly [I[number]["name"], ...I[number]["name"][]];
   /** Output i may reuse the buffer of this input when it dies here and the byte sizes agree. */
   readonly inPlace?: readonly I[number]["name"][];
   /** A routine whose single output may be finished by a fused elementwise body (inputs: the result, then extra operands). */
@@ -182,6 +182,12 @@ export function defineOp<const I extends Inputs, const A extends Attrs = Record<
   def: DefineArgs<I, A, O>,
 ): OpDef<I, A, O> {
   return { attrs: {} as A, outputs: ["out"] as unknown as O, traits: {}, ...def };
+}
+
+/** Slots of the state operands that an op writes; output i is the next version of the i-th. */
+export function writtenSlots(def: AnyOpDef): readonly number[] {
+  const names: readonly string[] = def.traits.writes ?? [];
+  return names.map((name) => (def.inputs as readonly InputSpec[]).findIndex((s) => s.name === name));
 }
 
 /** Any op record, for code that works on all of them. */

@@ -3,7 +3,7 @@ import { checkAttrs, checkInputs } from "./check.ts";
 import { shapeEquals } from "./dim.ts";
 import { GraphError, RlxError } from "./errors.ts";
 import { type Graph, NONE, type Node, type ValueId } from "./graph.ts";
-import type { AnyOpDef, InputSpec, TensorType } from "./op.ts";
+import { type AnyOpDef, type TensorType, writtenSlots } from "./op.ts";
 import { opByName } from "./ops/index.ts";
 import { showType } from "./shape.ts";
 
@@ -65,7 +65,8 @@ class Verifier {
     );
     if (node.outputs.length !== types.length) throw problem(`expected ${types.length} outputs, got ${node.outputs.length}`);
     for (const [index, type] of types.entries()) this.#output(node, index, type);
-    if (def.traits.writes !== undefined || def.traits.leaf === "state") this.#versions.set(node.outputs[0] ?? NONE, undefined);
+    const versions = def.traits.leaf === "state" ? 1 : writtenSlots(def).length;
+    for (const version of node.outputs.slice(0, versions)) this.#versions.set(version, undefined);
     if (def.traits.leaf) this.#leaf(node, def);
   }
 
@@ -107,11 +108,13 @@ class Verifier {
       const writer = this.#versions.get(id);
       if (writer !== undefined) throw problem(`uses state version %${id} after node ${writer} has written it`);
     }
-    if (def.traits.writes === undefined) return;
-    const slot = (def.inputs as readonly InputSpec[]).findIndex((s) => s.name === def.traits.writes);
-    const target = node.inputs[slot] ?? NONE;
-    if (!this.#versions.has(target)) throw problem(`writes "${def.traits.writes}": expected a state version, got %${target}`);
-    this.#versions.set(target, node.id);
+    for (const [i, slot] of writtenSlots(def).entries()) {
+      const target = node.inputs[slot] ?? NONE;
+      if (!this.#versions.has(target)) throw problem(`writes "${def.traits.writes?.[i]}": expected a state version, got %${target}`);
+      if (this.#versions.get(target) === node.id)
+        throw problem(`writes "${def.traits.writes?.[i]}": expected a state of its own, got %${target} again`);
+      this.#versions.set(target, node.id);
+    }
   }
 
   #symbols(where: unknown): void {

@@ -52,7 +52,7 @@ describe("print, parse and serialise lose nothing", () => {
     for (const { inputs, attrs = {} } of samples) {
       const g = graphBuilder(def.name);
       const leaf = (name: string, t: Tensor | undefined): Value | undefined =>
-        t && (def.traits.writes === name ? g.state(name, t.dtype, t.shape) : g.input(name, t.dtype, t.shape));
+        t && (def.traits.writes?.includes(name) ? g.state(name, t.dtype, t.shape) : g.input(name, t.dtype, t.shape));
       const slots = (def.inputs as readonly InputSpec[]).flatMap((s) => {
         const given = (inputs as Record<string, Tensor | readonly Tensor[] | undefined>)[s.name];
         return given instanceof Tensor || given === undefined ? [leaf(s.name, given)] : given.map((t, i) => leaf(`${s.name}${i}`, t));

@@ -12,6 +12,7 @@ import {
   productOf,
   type TensorType,
   type ValueId,
+  writtenSlots,
 } from "@rlxjs/ir";
 
 /** Where a value lives: `offset` bytes into the memory of `root`, a value that owns its memory. */
@@ -44,12 +45,8 @@ export function liveNodes(graph: Graph, isWeight: (value: ValueId) => boolean): 
   return graph.nodes.filter((n) => live.has(n.id));
 }
 
-/** The state version that a node overwrites with its first output. */
-function writeTarget(node: Node): ValueId | undefined {
-  const { inputs, traits } = opByName(node.op);
-  if (traits.writes === undefined) return undefined;
-  return node.inputs[(inputs as readonly { name: string }[]).findIndex((s) => s.name === traits.writes)];
-}
+/** The state versions that a node overwrites, the i-th with its output i. */
+const writeTargets = (node: Node): readonly ValueId[] => writtenSlots(opByName(node.op)).map((slot) => node.inputs[slot] ?? NONE);
 
 /** The operand whose bytes the node's first output has, when no kernel is needed for it. */
 function aliasOf(graph: Graph, node: Node): Location | undefined {
@@ -75,8 +72,7 @@ export function locate(graph: Graph, nodes: readonly Node[]): readonly Location[
   const overwritten = new Map<ValueId, number>();
   // Backwards, so that uses of views of views are known: a use of a view is a use of what it views.
   for (const node of [...nodes].reverse()) {
-    const target = writeTarget(node);
-    if (target !== undefined) overwritten.set(target, node.id);
+    for (const target of writeTargets(node)) overwritten.set(target, node.id);
     const viewed = aliasOf(graph, node)?.root;
     const through = lastUse[node.outputs[0] ?? NONE] ?? -1;
     for (const v of node.inputs) if (v !== NONE) lastUse[v] = Math.max(lastUse[v] ?? -1, node.id, v === viewed ? through : -1);
@@ -85,16 +81,18 @@ export function locate(graph: Graph, nodes: readonly Node[]): readonly Location[
   /** The state version (or other value) that a value is a view of. */
   const version = graph.values.map((_, v) => v);
   for (const node of nodes) {
-    const [first] = node.outputs;
-    const target = writeTarget(node);
-    const alias = target === undefined ? aliasOf(graph, node) : { root: target, offset: 0 };
-    const from = alias && out[alias.root];
-    if (first === undefined || !alias || !from) continue;
-    if (target === undefined) {
-      const viewed = version[alias.root] ?? alias.root;
-      if ((lastUse[first] ?? -1) >= (overwritten.get(viewed) ?? Number.POSITIVE_INFINITY)) continue;
-      version[first] = viewed;
+    const targets = writeTargets(node);
+    for (const [i, target] of targets.entries()) {
+      const [next, from] = [node.outputs[i], out[target]];
+      if (next !== undefined && from) out[next] = from;
     }
+    const [first] = node.outputs;
+    const alias = targets.length === 0 ? aliasOf(graph, node) : undefined;
+    const from = alias && out[alias.root];
+    if (first === undefined || !from) continue;
+    const viewed = version[alias.root] ?? alias.root;
+    if ((lastUse[first] ?? -1) >= (overwritten.get(viewed) ?? Number.POSITIVE_INFINITY)) continue;
+    version[first] = viewed;
     out[first] = { root: from.root, offset: addDims(from.offset, alias.offset) };
   }
   return out;

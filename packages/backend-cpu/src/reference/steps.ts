@@ -1,5 +1,5 @@
-import { type Bindings, bindAttrs, byteLength, evalDim, evalShape, opByName, runReference, Tensor } from "@rlxjs/ir";
-import { KernelError, type Operand, type Program, type Step } from "@rlxjs/runtime";
+import { type Bindings, bindAttrs, byteLength, evalDim, evalShape, opByName, runReference, Tensor, writtenSlots } from "@rlxjs/ir";
+import { KernelError, type Operand, type Program } from "@rlxjs/runtime";
 
 /** The bytes of a buffer of the program, from its first byte on. */
 export type Memory = (buffer: number) => Uint8Array<ArrayBuffer>;
@@ -20,12 +20,13 @@ export class ReferenceSteps {
     if (!step) return;
     const def = opByName(step.op);
     try {
-      const written = writtenSlot(step);
+      const written = writtenSlots(def);
       const outputs = step.outputs.map((o) => this.#tensor(o, extents, memory));
       const inputs = step.inputs.map((o, slot) => {
         const tensor = o && this.#tensor(o, extents, memory);
         // A reference may still read operands when it has begun to write: those that share memory with a result are copied first.
-        const shared = tensor && slot !== written && outputs.some((out) => overlap(tensor, out));
+        // Memory that the op writes in place is its own business: it reads what it overwrites, or refuses to.
+        const shared = tensor && !written.includes(slot) && outputs.slice(written.length).some((out) => overlap(tensor, out));
         return shared ? new Tensor(tensor.dtype, tensor.shape, tensor.data.slice()) : tensor;
       });
       runReference(def, inputs, bindAttrs(def, step.attrs, extents), outputs);
@@ -45,12 +46,6 @@ export class ReferenceSteps {
     if (kind === "weight" || kind === "constant") this.#weights.set(operand, tensor.freeze());
     return tensor;
   }
-}
-
-/** The operand that the step writes in place: it is its first output. */
-function writtenSlot({ op }: Step): number {
-  const { inputs, traits } = opByName(op);
-  return (inputs as readonly { readonly name: string }[]).findIndex((s) => s.name === traits.writes);
 }
 
 const overlap = ({ data: a }: Tensor, { data: b }: Tensor): boolean =>

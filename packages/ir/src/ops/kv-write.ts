@@ -15,7 +15,7 @@ export const kvWrite = defineOp({
     "(to nearest even); pos int [] or [B]. Rows that do not fit are an error, and then nothing is written.",
   inputs: [input("cache", "float"), input("x", "float"), input("pos", "int")],
   attrs: { layout: attr.oneOf("token", "head"), headDim: attr.int.optional },
-  traits: { writes: "cache" },
+  traits: { writes: ["cache"] },
   infer: ({ cache, x, pos }, { layout, headDim }) => {
     expectRank("kv_write", "x", x, 3);
     const [batch = 1, , width = 1] = x.shape;
@@ -87,7 +87,7 @@ export const stateWrite = defineOp({
   name: "state_write",
   doc: "Replaces all of a state by a value of the same type.",
   inputs: [input("state", "any"), input("value", "any")],
-  traits: { writes: "state" },
+  traits: { writes: ["state"] },
   infer: ({ state, value }) => {
     if (state.dtype !== value.dtype) throw new ShapeError("state_write", `value: expected ${showType(state)}, got ${showType(value)}`);
     expectShape("state_write", "value", value, state.shape);

@@ -3,7 +3,6 @@ import {
   type AttrRecord,
   type Graph,
   GraphError,
-  type InputSpec,
   NONE,
   type Node,
   opByName,
@@ -11,6 +10,7 @@ import {
   type TensorType,
   type ValueId,
   type ValueInfo,
+  writtenSlots,
 } from "@rlxjs/ir";
 import type { OperandView } from "../backend.ts";
 import { weightValues } from "../weight-values.ts";
@@ -31,8 +31,7 @@ export class GraphView {
     this.#users = graph.values.map(() => []);
     for (const node of graph.nodes) {
       for (const id of new Set(node.inputs)) this.#users[id]?.push(node);
-      const written = writtenSlot(opByName(node.op));
-      if (written >= 0) this.#writers.set(node.inputs[written] ?? NONE, node.id);
+      for (const slot of writtenSlots(opByName(node.op))) this.#writers.set(node.inputs[slot] ?? NONE, node.id);
     }
   }
 
@@ -95,8 +94,8 @@ export class GraphView {
 
   /** Whether a value is a version of a state. */
   isState(value: ValueId): boolean {
-    const { traits } = this.def(this.producer(value));
-    return traits.leaf === "state" || (traits.writes !== undefined && this.type(value).index === 0);
+    const def = this.def(this.producer(value));
+    return def.traits.leaf === "state" || this.type(value).index < writtenSlots(def).length;
   }
 
   /** Whether a value is the same in every run, so that it is evaluated when the graph is prepared. */
@@ -137,10 +136,6 @@ export class GraphView {
 
 const views = new WeakMap<Graph, GraphView>();
 const leafViews = new WeakMap<Graph, GraphView>();
-
-/** Slot of the state operand that an op writes, -1 when it writes none. */
-export const writtenSlot = (def: AnyOpDef): number =>
-  def.traits.writes === undefined ? -1 : (def.inputs as readonly InputSpec[]).findIndex((s) => s.name === def.traits.writes);
 
 /** Whether the first output is the first input's bytes under another shape or at an offset: such a node needs no kernel. */
 export function isView(def: AnyOpDef, attrs: AttrRecord, inputs: readonly (TensorType | undefined)[]): boolean {
