@@ -68,6 +68,31 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     expect(state.read("y", [2]).shape).toEqual([2]);
   });
 
+  test("the first rows of a state along an axis are taken out and put back, the others stay", () => {
+    const graph = define("rows", (g) => ({ y: g.mul(g.state("k", "f16", [2, 3, 2]), 1), q: g.state("q", "q8_0", [2, 32]) }));
+    using compiled = session.compileSync(graph);
+    using state = session.createState(compiled);
+    state.write("k", Tensor.from("f16", [2, 3, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]));
+    const rows = state.readRows("k", 1, 2);
+    expect([rows.shape, rows.toArray()]).toEqual([
+      [2, 2, 2],
+      [1, 2, 3, 4, 7, 8, 9, 10],
+    ]);
+    expect(state.readRows("k", 1, 0).shape).toEqual([2, 0, 2]);
+    state.reset();
+    state.writeRows("k", 1, rows);
+    expect(state.read("k").toArray()).toEqual([1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0]);
+    state.writeRows("q", 0, Tensor.from("q8_0", [1, 32], new Float32Array(32).fill(127)));
+    expect(state.readRows("q", 0, 2).values()).toEqual(Float32Array.from({ length: 64 }, (_, i) => (i < 32 ? 127 : 0)));
+    expect(() => state.readRows("k", 1, 4)).toThrowErrorMatchingInlineSnapshot(`[StateError: state "k": rows: expected 0 to 3, got 4]`);
+    expect(() => state.readRows("q", 1, 32)).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: state "q": axis: expected one of q8_0[2, 32] that has whole elements, got 1]`,
+    );
+    expect(() => state.writeRows("k", 0, rows)).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: state "k": expected f16[2, 3, 2], got f16[2, 2, 2]]`,
+    );
+  });
+
   test("a cache is written in place at a position, and its other rows stay", () => {
     const graph = define("cache", (g) => {
       const cache = g.state("k", "f16", [1, 4, 2]);

@@ -14,6 +14,58 @@ async function greedy(model: Awaited<ReturnType<typeof loadModel>>, prompt: read
   return out;
 }
 
+test("a sequence gives the logits of every token that it appends", async () => {
+  using model = await loadModel(gguf, { kvCache: "f32" });
+  using sequence = await model.createSequence();
+  const { vocabSize } = model.config;
+  const tokens = ids(21, 7);
+  const expected = (await model.logits(tokens)).values();
+  await sequence.append(tokens.slice(0, 12), { logits: false });
+  for (const [from, to] of [
+    [12, 13],
+    [13, 21],
+  ] as const) {
+    const { logits } = await sequence.append(tokens.slice(from, to), { logits: "all" });
+    expect(logits?.length).toBe((to - from) * vocabSize);
+    const error = logits?.reduce((m, v, i) => Math.max(m, Math.abs(v - (expected[from * vocabSize + i] ?? Number.NaN))), 0);
+    expect(error).toBeLessThan(1e-3);
+  }
+  expect(sequence.tokens).toEqual(tokens);
+  await expect(sequence.append([1, -1], { logits: "all" })).rejects.toThrow("token 1");
+  expect(sequence.tokens).toEqual(tokens);
+});
+
+test("a snapshot is put back byte for byte, into another sequence too", async () => {
+  using model = await loadModel(gguf);
+  using a = await model.createSequence();
+  using b = await model.createSequence();
+  const tokens = ids(40, 8);
+  await a.append(tokens, { logits: false });
+  const half = a.snapshot(20);
+  expect(half.tokens).toEqual(tokens.slice(0, 20));
+  const { numLayers, numKvHeads, headDim } = model.config;
+  expect(half.bytes).toBe(2 * numLayers * numKvHeads * headDim * 20 * 2);
+  await b.append(ids(30, 9), { logits: false });
+  b.restore(half);
+  expect(b.tokens).toEqual(half.tokens);
+  // In one run of as many tokens as before, so that not even the last bit differs.
+  a.truncate(20);
+  const [x, y] = [await a.append(tokens.slice(20), { logits: true }), await b.append(tokens.slice(20), { logits: true })];
+  expect(y.logits).toEqual(x.logits);
+  expect(b.snapshot()).toEqual(a.snapshot());
+
+  using f32 = await loadModel(gguf, { kvCache: "f32" });
+  using other = await f32.createSequence();
+  expect(() => other.restore(half)).toThrowErrorMatchingInlineSnapshot(
+    `[RlxError: snapshot: state "past_k_0": expected f32[1, 2, 20, 48], got f16[1, 2, 20, 48]]`,
+  );
+  expect(() => b.restore({ ...half, rows: new Map() })).toThrowErrorMatchingInlineSnapshot(
+    `[RlxError: snapshot: state "past_k_0": expected f16[1, 2, 20, 48], got nothing]`,
+  );
+  expect(() => a.snapshot(41)).toThrowErrorMatchingInlineSnapshot(`[RlxError: snapshot: expected a length of 0 to 40, got 41]`);
+  expect(b.tokens).toEqual(tokens);
+});
+
 test("an aborted prefill leaves nothing wrong behind", async () => {
   using model = await loadModel(gguf, { kvCache: "f32" });
   const [long, other] = [ids(900, 1), ids(900, 2)];

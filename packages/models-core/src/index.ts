@@ -15,7 +15,14 @@ export * from "./tokenizer/index.ts";
 export { cacheNames, type DecoderPlan, type EncoderPlan, families, type Family, type HasWeight } from "./families/index.ts";
 export * from "./generation/generate.ts";
 export { argmax, GenerationOptionError, Sampler, type SamplingOptions } from "./generation/sampler.ts";
-export { commonPrefix, type NextToken, type TokenSequence } from "./generation/sequence.ts";
+export {
+  type AppendOptions,
+  commonPrefix,
+  type NextToken,
+  type SequenceSnapshot,
+  type SnapshotSequence,
+  type TokenSequence,
+} from "./generation/sequence.ts";
 export { StopMatcher } from "./generation/stop.ts";
 export type { GraphStats } from "./model/graph-set.ts";
 export * from "./model/language-model.ts";

@@ -1,4 +1,4 @@
-import { byteLength, dimMax, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
+import { byteLength, dimMax, isBlock, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
 import type { Backend, DeviceBuffer } from "./backend.ts";
 import type { OpenDevice } from "./device.ts";
 import { BusyError, StateError, UseAfterDisposeError } from "./errors.ts";
@@ -67,6 +67,31 @@ export class StateSet implements Disposable {
       throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${tensor.dtype}${showShape(tensor.shape)}`);
     this.#checkedShape(name, type, tensor.shape);
     buffer.bytes.set(tensor.bytes);
+  }
+
+  /** A copy of the first `rows` of a state along `axis`, the other extents at their upper bounds: the filled part of a KV cache. */
+  readRows(name: string, axis: number, rows: number): Tensor {
+    this.#usable();
+    const { type, buffer } = this.#entry(name);
+    const region = rowRegion(name, type, axis, rows);
+    const out = new Uint8Array(region.outer * region.bytes);
+    for (let i = 0; i < region.outer; i++)
+      out.set(buffer.bytes.subarray(i * region.stride, i * region.stride + region.bytes), i * region.bytes);
+    return Tensor.fromBytes(type.dtype, region.shape, out);
+  }
+
+  /** Overwrite the first rows of a state along `axis` by a tensor as `readRows` gives it; the rows behind them stay as they are. */
+  writeRows(name: string, axis: number, tensor: Tensor): void {
+    this.#usable();
+    const { type, buffer } = this.#entry(name);
+    const region = rowRegion(name, type, axis, tensor.shape[axis] ?? 0);
+    if (tensor.dtype !== type.dtype || showShape(tensor.shape) !== showShape(region.shape))
+      throw new StateError(
+        `state "${name}"`,
+        `expected ${type.dtype}${showShape(region.shape)}, got ${tensor.dtype}${showShape(tensor.shape)}`,
+      );
+    const { bytes } = tensor;
+    for (let i = 0; i < region.outer; i++) buffer.bytes.set(bytes.subarray(i * region.bytes, (i + 1) * region.bytes), i * region.stride);
   }
 
   /** Zero all states, or the named ones. */
@@ -143,4 +168,21 @@ export class StateSet implements Disposable {
     if (!fits) throw new StateError(`state "${name}"`, `expected ${showType(type)}, got ${type.dtype}${showShape(shape)}`);
     return shape;
   }
+}
+
+/** Where the first `rows` along an axis lie: `outer` runs of `bytes` bytes, `stride` apart. */
+function rowRegion(name: string, type: TensorType, axis: number, rows: number) {
+  const full = type.shape.map(dimMax);
+  const capacity = full[axis];
+  if (capacity === undefined || (axis === full.length - 1 && isBlock(type.dtype)))
+    throw new StateError(`state "${name}"`, `axis: expected one of ${showType(type)} that has whole elements, got ${axis}`);
+  if (!Number.isSafeInteger(rows) || rows < 0 || rows > capacity)
+    throw new StateError(`state "${name}"`, `rows: expected 0 to ${capacity}, got ${rows}`);
+  const row = byteLength(type.dtype, full.slice(axis + 1));
+  return {
+    shape: full.map((d, i) => (i === axis ? rows : d)),
+    outer: full.slice(0, axis).reduce((n, d) => n * d, 1),
+    stride: capacity * row,
+    bytes: rows * row,
+  };
 }

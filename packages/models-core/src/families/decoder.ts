@@ -25,6 +25,9 @@ export const cacheNames = (i: number): { readonly pastK: string; readonly pastV:
   pastV: `past_v_${i}`,
 });
 
+/** The axis of every cache state that counts tokens. */
+export const cacheTokenAxis = 2;
+
 type Tables = { readonly cos: HirValue; readonly sin: HirValue } | undefined;
 
 /** What one layer needs to know. */

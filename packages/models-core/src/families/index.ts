@@ -23,5 +23,5 @@ export const families: Readonly<Record<Architecture, Family>> = {
   bert: { kind: "encoder", build: buildBert },
 };
 
-export { cacheNames, type DecoderPlan, type HasWeight } from "./decoder.ts";
+export { cacheNames, cacheTokenAxis, type DecoderPlan, type HasWeight } from "./decoder.ts";
 export type { EncoderPlan } from "./bert.ts";

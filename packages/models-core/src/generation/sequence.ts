@@ -1,7 +1,15 @@
-/** What a token run gives back: the id of the first maximum of the last token's logits, or all of these logits [vocab], as asked. */
+import type { Tensor } from "@rlxjs/ir";
+
+export interface AppendOptions {
+  /** `false`: the greedy id; `true`: the last token's logits; `"all"`: the logits of every token of `ids`, to judge a guessed continuation. */
+  readonly logits: boolean | "all";
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a token run gives back, as asked: the id of the first maximum of the last token's logits, or logits. */
 export type NextToken =
   | { readonly greedy: number; readonly logits?: undefined }
-  /** Valid until the next run; may be changed by the caller. */
+  /** [vocab], or [ids.length, vocab] for `"all"`. Valid until the next run; may be changed by the caller. */
   | { readonly logits: Float32Array; readonly greedy?: undefined };
 
 /** One token sequence with its KV cache. Tokens are appended; the past is cut by a change of length. */
@@ -11,9 +19,26 @@ export interface TokenSequence {
   /** Most tokens that the cache holds. */
   readonly capacity: number;
   /** Run `ids` behind the past. When it rejects, the sequence is as before. */
-  append(ids: readonly number[], options: { readonly logits: boolean; readonly signal?: AbortSignal | undefined }): Promise<NextToken>;
+  append(ids: readonly number[], options: AppendOptions): Promise<NextToken>;
   /** Forget all but the first `length` tokens. */
   truncate(length: number): void;
+}
+
+/** The first tokens of a sequence with what the cache holds of them. It outlives the sequence. */
+export interface SequenceSnapshot {
+  readonly tokens: readonly number[];
+  /** By name, the rows of every state that belong to these tokens, in the cache's own format. */
+  readonly rows: ReadonlyMap<string, Tensor>;
+  /** Of all rows. */
+  readonly bytes: number;
+}
+
+/** A sequence whose cache can be taken out and put back: byte for byte, so that both continue alike. */
+export interface SnapshotSequence extends TokenSequence, Disposable {
+  /** A copy of the first `length` tokens (default: all) and their rows. Not during a run. */
+  snapshot(length?: number): SequenceSnapshot;
+  /** Become the snapshot of a sequence of the same model and cache format; errors leave the sequence as it was. Not during a run. */
+  restore(snapshot: SequenceSnapshot): void;
 }
 
 /** Length of the common prefix of two token lists. */

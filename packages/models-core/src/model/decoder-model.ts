@@ -1,5 +1,5 @@
 import { dim, type DType, type HirModule, RlxError, Tensor } from "@rlxjs/ir";
-import type { Session, WeightStore } from "@rlxjs/runtime";
+import type { Session, StateSet, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import type { Family } from "../families/index.ts";
 import { commonPrefix } from "../generation/sequence.ts";
@@ -15,6 +15,20 @@ export interface DecoderOptions {
 }
 
 type Kind = "decode" | "prefill" | "all" | "hidden";
+
+/** Tokens whose rows of an output are wanted. */
+interface RowsCall {
+  readonly kind: Kind;
+  readonly output: string;
+  readonly state: StateSet;
+  readonly ids: readonly number[];
+  /** Tokens that are in the cache already. */
+  readonly past: number;
+  /** [ids.length, width]. */
+  readonly out: Float32Array<ArrayBuffer>;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Most tokens per prefill run; longer prompts take several. */
 const prefillTokens = 512;
 /** Most logits (elements) that one run gives back. */
@@ -68,9 +82,21 @@ export class DecoderModel implements Disposable {
     const shared = this.#idle.map((s) => commonPrefix(s.tokens, ids));
     const best = shared.lastIndexOf(Math.max(...shared));
     const [reused] = best >= 0 ? this.#idle.splice(best, 1) : [];
-    const sequence = reused ?? new KvSequence(this, await this.graphs.createState("decode"));
+    if (!reused) return this.createSequence();
+    this.#active.add(reused);
+    return reused;
+  }
+
+  /** An empty sequence, the caller's until it is disposed or released. */
+  async createSequence(): Promise<KvSequence> {
+    const sequence = new KvSequence(this, await this.graphs.createState("decode"));
     this.#active.add(sequence);
     return sequence;
+  }
+
+  /** For a sequence that is disposed. */
+  forget(sequence: KvSequence): void {
+    this.#active.delete(sequence);
   }
 
   /** Hand a sequence back for reuse. */
@@ -98,12 +124,17 @@ export class DecoderModel implements Disposable {
   async #rows(ids: readonly number[], kind: Kind, output: string, out: Float32Array<ArrayBuffer>, signal?: AbortSignal): Promise<void> {
     this.checkTokens(ids, 0);
     using state = await this.graphs.createState(kind);
+    await this.runRows({ kind, output, state, ids, past: 0, out, signal });
+  }
+
+  /** Rows of an output for checked tokens, in as many runs as it takes. */
+  async runRows({ kind, output, state, ids, past, out, signal }: RowsCall): Promise<void> {
     const width = out.length / ids.length;
     const step = kind === "decode" ? 1 : this.chunk(kind);
-    for (let pos = 0; pos < ids.length; pos += step) {
-      const chunk = Int32Array.from(ids.slice(pos, pos + step));
-      const into = { [output]: out.subarray(pos * width, (pos + chunk.length) * width) };
-      await this.graphs.run(kind, { inputs: { input_ids: chunk, pos }, state, read: [output], into, signal });
+    for (let at = 0; at < ids.length; at += step) {
+      const chunk = Int32Array.from(ids.slice(at, at + step));
+      const into = { [output]: out.subarray(at * width, (at + chunk.length) * width) };
+      await this.graphs.run(kind, { inputs: { input_ids: chunk, pos: past + at }, state, read: [output], into, signal });
     }
   }
 

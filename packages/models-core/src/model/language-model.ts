@@ -3,6 +3,7 @@ import type { DeviceInfo, Session, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import { families } from "../families/index.ts";
 import { type GenerateOptions, type GenerationChunk, generate, type TextDecoderStream } from "../generation/generate.ts";
+import type { SnapshotSequence } from "../generation/sequence.ts";
 import { type ChatMessage, StreamDecoder, type Tokenizer } from "../tokenizer/index.ts";
 import { DecoderModel } from "./decoder-model.ts";
 import { EncoderModel, type Encoding } from "./encoder-model.ts";
@@ -97,6 +98,11 @@ export class LanguageModel implements Disposable {
     let text = "";
     for await (const piece of this.generate(prompt, options)) text += piece.text;
     return text;
+  }
+
+  /** An empty sequence with a KV cache of its own, to be driven by hand (see `generate`). Dispose it. */
+  async createSequence(): Promise<SnapshotSequence> {
+    return this.#needDecoder("createSequence").createSequence();
   }
 
   /** Token ids of a prompt, with what the model expects around it. */
