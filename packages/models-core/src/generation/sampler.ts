@@ -47,6 +47,13 @@ interface Candidate {
   readonly logit: number;
 }
 
+/** What is left to draw from: the greedy choice, and candidates with weights that need not sum to 1. */
+interface Choices {
+  readonly best: number;
+  readonly kept: readonly Candidate[];
+  readonly weights: readonly number[];
+}
+
 /** Draws one token after another for one sequence: logit bias, penalties, top-k, top-p, min-p, temperature, draw. */
 export class Sampler {
   readonly #options: SamplingOptions;
@@ -72,21 +79,35 @@ export class Sampler {
 
   /** The next token's id. `logits` [vocab] may be changed; `history`: the sequence so far. */
   next(logits: Float32Array, history: readonly number[]): number {
+    const { best, kept, weights } = this.#choices(logits, history);
+    // A single choice, as greedy is, takes no random number.
+    return weights.length === 1 ? best : (kept[drawIndex(weights, this.uniform())]?.id ?? best);
+  }
+
+  /** The probabilities [vocab] that `next` draws from. `logits` may be changed. */
+  distribution(logits: Float32Array, history: readonly number[]): Float64Array<ArrayBuffer> {
+    const { kept, weights } = this.#choices(logits, history);
+    const total = weights.reduce((a, b) => a + b, 0);
+    const out = new Float64Array(logits.length);
+    for (const [i, { id }] of kept.entries()) out[id] = (weights[i] ?? 0) / total;
+    return out;
+  }
+
+  /** A random number in [0, 1) of the sequence's own. */
+  uniform(): number {
+    return this.#rng.uniform();
+  }
+
+  #choices(logits: Float32Array, history: readonly number[]): Choices {
     this.#penalise(logits, history);
     const { temperature = 0, topK = 0, topP = 1, minP = 0 } = this.#options;
     const best = argmax(logits);
-    if (temperature === 0) return best;
     const peak = logits[best] ?? 0;
+    if (temperature === 0) return { best, kept: [{ id: best, logit: peak }], weights: [1] };
     let kept = topK > 0 && topK < logits.length ? largest(logits, topK) : topP < 1 ? nucleusCandidates(logits, topP) : everything(logits);
     if (topP < 1) kept = nucleus(kept, topP, peak);
     if (minP > 0) kept = kept.filter((c) => Math.exp(c.logit - peak) >= minP);
-    const weights = kept.map((c) => Math.exp((c.logit - peak) / temperature));
-    let left = this.#rng.uniform() * weights.reduce((a, b) => a + b, 0);
-    for (const [i, c] of kept.entries()) {
-      left -= weights[i] ?? 0;
-      if (left < 0) return c.id;
-    }
-    return best;
+    return { best, kept, weights: kept.map((c) => Math.exp((c.logit - peak) / temperature)) };
   }
 
   #penalise(logits: Float32Array, history: readonly number[]): void {
@@ -101,6 +122,25 @@ export class Sampler {
       logits[id] = (v > 0 ? v / repetitionPenalty : v * repetitionPenalty) - presencePenalty - n * frequencyPenalty;
     }
   }
+}
+
+/**
+ * Index drawn in proportion to `weights`, by inversion of `uniform` in [0, 1). They need not sum to 1; where rounding leaves nothing it is the
+ * last one of a weight above 0.
+ */
+export function drawIndex(weights: ArrayLike<number>, uniform: number): number {
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += weights[i] ?? 0;
+  let left = uniform * total;
+  let last = 0;
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i] ?? 0;
+    if (weight <= 0) continue;
+    left -= weight;
+    last = i;
+    if (left < 0) break;
+  }
+  return last;
 }
 
 /** Index of the first maximum; a NaN is an error of the model and is reported. */

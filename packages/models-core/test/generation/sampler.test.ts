@@ -79,3 +79,34 @@ test("options out of range and NaN logits are errors", () => {
   );
   expect(() => new Sampler().next(logits(0, Number.NaN), [])).toThrowErrorMatchingInlineSnapshot(`[RlxError: logit 1 is NaN]`);
 });
+
+test("temperature 0 is the plain maximum, whatever else is set, and takes no random number", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 1, maxLength: 20 }), fc.nat(5), (values, topK) => {
+      const best = values.indexOf(Math.max(...values));
+      expect(new Sampler({ temperature: 0, topK, topP: 0.4, minP: 0.2, seed: 1 }).next(logits(...values), [])).toBe(best);
+    }),
+  );
+  const sampler = new Sampler({ seed: 4 });
+  sampler.next(logits(1, 2), []);
+  expect(sampler.uniform()).toBe(new Sampler({ seed: 4 }).uniform());
+});
+
+test("top-k and top-p keep the lower id of equal logits", () => {
+  const equal = () => logits(1, 1, 1, 1);
+  expect(new Set(draws({ temperature: 1, topK: 2, seed: 1 }, 200, equal))).toEqual(new Set([0, 1]));
+  expect(new Set(draws({ temperature: 1, topP: 0.5, seed: 1 }, 200, equal))).toEqual(new Set([0, 1]));
+});
+
+test("the distribution is what the draws follow", () => {
+  const options = { temperature: 0.7, topK: 3, minP: 0.1, repetitionPenalty: 1.5, seed: 9 };
+  const of = () => logits(0.3, 2, 1.5, 1.9, -1);
+  const shares = new Sampler(options).distribution(of(), [1]);
+  expect(shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12);
+  expect(shares[4]).toBe(0);
+  const sampler = new Sampler(options);
+  const counts = new Array(5).fill(0);
+  for (let i = 0; i < 20_000; i++) counts[sampler.next(of(), [1])] += 1;
+  for (const [i, p] of shares.entries()) expect(Math.abs(counts[i] / 20_000 - p)).toBeLessThan(0.0142);
+  expect([...new Sampler().distribution(logits(0, 2, 2), [])]).toEqual([0, 1, 0]);
+});
