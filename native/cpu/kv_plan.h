@@ -1,0 +1,93 @@
+// Where a write into a KV cache goes: packages/ir/src/ops/kv-plan.ts for kernels.
+#pragma once
+#include "shape.h"
+
+namespace rlx {
+namespace RLX_BASE {
+
+// Operands that say where tokens go; pos, tokens and offset [] or one per row, slots one per row; data NULL: absent.
+struct KvPlaces {
+  const rlx_tensor &pos, &slots, &tokens, &offset;
+};
+struct KvSizes {
+  size_t sequences, capacity;  // of the cache
+  size_t rows, tokens, width;  // of the source: sequences, tokens of each, elements of one token
+  bool ring, trim;
+};
+// What happens to a row of the source: `count` tokens from `token` on go to a sequence of the cache, to slots from `slot` on, which
+// continue at 0 behind the last.
+struct KvRow {
+  size_t sequence, token, slot, count;
+};
+
+static inline int64_t kv_value(const rlx_tensor& t, size_t row, int64_t otherwise) {
+  if (!t.data) return otherwise;
+  int64_t v;
+  load_run(&v, t.data, t.dtype, t.rank == 0 || t.dims[0] == 1 ? 0 : static_cast<int64_t>(row), 1, 1);
+  return v;
+}
+
+// One row of a plan that kv_check has found to be right.
+static inline KvRow kv_row(const KvSizes& s, const KvPlaces& p, size_t row) {
+  const size_t offset = static_cast<size_t>(kv_value(p.offset, row, 0));
+  const size_t tokens = static_cast<size_t>(kv_value(p.tokens, row, static_cast<int64_t>(s.tokens - offset)));
+  if (tokens == 0 || s.width == 0) return {0, 0, 0, 0};
+  const size_t dropped = tokens > s.capacity ? tokens - s.capacity : 0;
+  const size_t first = static_cast<size_t>(kv_value(p.pos, row, 0)) + dropped;
+  return {static_cast<size_t>(kv_value(p.slots, row, static_cast<int64_t>(row))), offset + dropped, first % s.capacity, tokens - dropped};
+}
+
+// NULL, or what does not fit. Sequences of zero tokens are left alone, whatever their position.
+static inline const char* kv_check(const KvSizes& s, const KvPlaces& p) {
+  const rlx_tensor* lists[] = {&p.pos, &p.slots, &p.tokens, &p.offset};
+  for (const rlx_tensor* t : lists) {
+    if (!t->data) continue;
+    RLX_REQUIRE(is_int(t->dtype) && (t->rank == 0 ? t != &p.slots : t->rank == 1 && static_cast<size_t>(t->dims[0]) == s.rows),
+                "pos, slots, tokens, srcTokOffset: expected integers, one per sequence of the source");
+  }
+  RLX_REQUIRE(p.pos.data, "pos: expected integers [] or one per sequence");
+  RLX_REQUIRE(p.slots.data || s.rows == s.sequences, "x: expected one sequence per sequence of the cache, or slots");
+  RLX_REQUIRE(s.ring || !s.trim, "trim: expected a ring");
+  constexpr int64_t kMaxPosition = 9007199254740991;  // the integers that JavaScript knows
+  const int64_t have = static_cast<int64_t>(s.tokens), capacity = static_cast<int64_t>(s.capacity);
+  for (size_t row = 0; s.width > 0 && row < s.rows; row++) {
+    const int64_t offset = kv_value(p.offset, row, 0), pos = kv_value(p.pos, row, 0);
+    const int64_t tokens = p.tokens.data ? kv_value(p.tokens, row, 0) : offset < 0 || offset > have ? -1 : have - offset;
+    if (tokens == 0) continue;
+    RLX_REQUIRE(offset >= 0 && offset <= have, "srcTokOffset: expected a token of the source");
+    RLX_REQUIRE(tokens > 0 && tokens <= have - offset, "tokens: expected no more than the source has from srcTokOffset on");
+    RLX_REQUIRE(capacity > 0, "cache: expected a capacity of at least 1, got 0");
+    const int64_t sequence = kv_value(p.slots, row, static_cast<int64_t>(row));
+    RLX_REQUIRE(sequence >= 0 && static_cast<size_t>(sequence) < s.sequences, "slots: expected sequences of the cache");
+    for (size_t other = 0; p.slots.data && other < row; other++)
+      RLX_REQUIRE(kv_value(p.slots, other, 0) != sequence || kv_row(s, p, other).count == 0, "slots: expected another sequence of the cache for each sequence of the source");
+    RLX_REQUIRE(tokens <= capacity || s.trim, s.ring ? "tokens: more than the ring has slots" : "tokens: more than the cache has slots");
+    RLX_REQUIRE(pos >= 0 && pos <= (s.ring ? kMaxPosition - tokens : capacity - tokens), "pos: the tokens do not fit in the cache");
+  }
+  return nullptr;
+}
+
+// Calls f(row of the source, first token, sequence of the cache, first slot, count) for tokens [begin, end) of all rows, numbered row *
+// tokens of a row + (token - first one): parts without a wrap.
+template <class F>
+static inline void kv_runs(const KvSizes& s, const KvPlaces& p, size_t begin, size_t end, const F& f) {
+  for (size_t row = begin / s.tokens; row * s.tokens < end; row++) {
+    const KvRow r = kv_row(s, p, row);
+    const size_t from = row * s.tokens < begin ? begin - row * s.tokens : 0;
+    const size_t to = end - row * s.tokens < r.count ? end - row * s.tokens : r.count;
+    for (size_t i = from; i < to;) {
+      const size_t slot = r.slot + i < s.capacity ? r.slot + i : r.slot + i - s.capacity;
+      const size_t n = s.capacity - slot < to - i ? s.capacity - slot : to - i;
+      f(row, r.token + i, r.sequence, slot, n);
+      i += n;
+    }
+  }
+}
+
+// Whether memory that is written is shared with another operand.
+static inline bool overlap(const rlx_tensor& a, const rlx_tensor& b) {
+  return a.bytes > 0 && b.bytes > 0 && a.data < b.data + b.bytes && b.data < a.data + a.bytes;
+}
+
+}  // namespace RLX_BASE
+}  // namespace rlx
