@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, Option } from "commander";
 import type { Device } from "@rlxjs/runtime";
+import { parseKvFormat, RlxError } from "@rlxjs/ir";
+import type { KvCacheOption, KvCacheType } from "@rlxjs/models-core";
 
 /** Written into the repository by `rlxjs convert`. */
 export const demoModel: string = fileURLToPath(new URL("../../../models/tales-5.6m-q8_0.gguf", import.meta.url));
@@ -11,6 +13,36 @@ export interface DeviceFlags {
   readonly kernels?: "native" | "reference";
   readonly threads?: number;
 }
+
+/** Flags of every command that runs a decoder. */
+export interface KvCacheFlags {
+  readonly kvCache?: KvCacheType;
+  readonly kvCacheK?: KvCacheType;
+  readonly kvCacheV?: KvCacheType;
+}
+
+/** What the flags say; `fallback` where they say nothing. */
+export function kvCacheOption({ kvCache, kvCacheK, kvCacheV }: KvCacheFlags, fallback: KvCacheType): KvCacheOption {
+  const both = kvCache ?? fallback;
+  return { k: kvCacheK ?? both, v: kvCacheV ?? both };
+}
+
+function kvFormat(text: string): KvCacheType {
+  try {
+    return parseKvFormat(text);
+  } catch (error) {
+    throw error instanceof RlxError ? new InvalidArgumentError(error.message.replace(/^\[\w+\] format: /, "")) : error;
+  }
+}
+
+export const kvCacheOptions = (fallback: KvCacheType): Option[] => [
+  new Option(
+    "--kv-cache <format>",
+    `how keys and values are kept: f32, f16, bf16, q8_0, tq8, tq6, tq5, tq4 (default: ${fallback})`,
+  ).argParser(kvFormat),
+  new Option("--kv-cache-k <format>", "the same for keys alone").argParser(kvFormat),
+  new Option("--kv-cache-v <format>", "the same for values alone").argParser(kvFormat),
+];
 
 export function integer(min: number): (text: string) => number {
   return (text) => {

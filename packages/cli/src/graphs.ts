@@ -13,7 +13,14 @@ export function blocksOf({ config, checkpoint }: OpenedModel): HirModule {
   const capacity = Math.min(config.maxPositions, positions);
   if (family.kind === "encoder")
     return family.build(config, { name: `${config.architecture}.encode`, batch: 1, seq: dim("seq", { min: 1, max: capacity }) });
-  const plan = { name: `${config.architecture}.decode`, batch: 1, seq: 1, capacity, cacheDtype: "f16", output: "last" } as const;
+  const plan = {
+    name: `${config.architecture}.decode`,
+    batch: 1,
+    seq: 1,
+    capacity,
+    kvFormats: { k: "f16", v: "f16" },
+    output: "last",
+  } as const;
   return family.build(config, (name) => checkpoint.has(name), plan);
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
-import { deviceOptions, integer, number } from "./flags.ts";
+import { deviceOptions, integer, kvCacheOptions, number } from "./flags.ts";
 
 const version = (): string => JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version;
 const model = ["[model]", "GGUF file or Hugging Face model directory (default: the demo model)"] as const;
@@ -13,9 +13,11 @@ export function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`rlxjs: ${text.replace(/^error: /, "").replaceAll(/\s*\n\s*(?=\S)/g, " ")}`) });
   const command = (name: string, description: string): Command => cli.command(name).description(description);
-  const withDevice = (c: Command): Command => deviceOptions().reduce((all, option) => all.addOption(option), c);
+  const withOptions = (c: Command, options: readonly Option[]): Command => options.reduce((all, option) => all.addOption(option), c);
+  const withDevice = (c: Command): Command => withOptions(c, deviceOptions());
+  const withDecoder = (c: Command, kvCache: "f32" | "f16"): Command => withOptions(withDevice(c), kvCacheOptions(kvCache));
 
-  withDevice(command("run", "continue a text, streamed").argument(...model))
+  withDecoder(command("run", "continue a text, streamed").argument(...model), "f16")
     .requiredOption("-p, --prompt <text>", "the text to continue")
     .option("-n, --tokens <n>", "most tokens to generate (default: until the model ends the text)", integer(0))
     .option("--temperature <t>", "0: always the most likely token (default)", number)
@@ -26,16 +28,16 @@ export function program(): Command {
     .option("--json", "one JSON object at the end instead of text")
     .action(async (path, flags) => (await import("./commands/run.ts")).run(path, flags));
 
-  withDevice(command("logits", "write the logits of token ids, float32 little-endian [n, vocab]").argument("<model>", model[1]))
+  // Logits are for comparing with other programs.
+  withDecoder(command("logits", "write the logits of token ids, float32 little-endian [n, vocab]").argument("<model>", model[1]), "f32")
     .requiredOption("--ids-file <file>", "token ids, separated by white space or commas")
     .requiredOption("--out <file>", "where to write")
     .addOption(
       new Option("--mode <mode>", "one prefill, or token by token through the KV cache").choices(["full", "decode"]).default("full"),
     )
-    .addOption(new Option("--kv-cache <type>", "storage of keys and values").choices(["f32", "f16", "bf16"]).default("f32"))
     .action(async (path, flags) => (await import("./commands/logits.ts")).logits(path, flags));
 
-  withDevice(command("bench", "measure prefill and decode speed").argument(...model))
+  withDecoder(command("bench", "measure prefill and decode speed").argument(...model), "f16")
     .option("--prompt <n>", "tokens of the prompt", integer(1), 128)
     .option("--gen <n>", "tokens to generate", integer(2), 64)
     .option("--rounds <n>", "rounds to take the median of", integer(1), 3)

@@ -5,6 +5,7 @@ import {
   type HirBuilder,
   type HirModule,
   type HirValue,
+  type KvFormat,
   type ParamTypes,
   Rng,
   randomTensor,
@@ -16,7 +17,7 @@ export const config = { vocab: 48, hidden: 32, layers: 2, heads: 4, kvHeads: 2, 
 
 export interface LlamaOptions {
   /** With a KV cache; without: one pass over the whole sequence. */
-  readonly cache?: { readonly dtype: DType; readonly layout: "token" | "head" };
+  readonly cache?: { readonly dtype: KvFormat; readonly layout: "token" | "head" };
   readonly window?: number;
 }
 
@@ -42,7 +43,7 @@ export function llama({ cache, window }: LlamaOptions = {}): HirModule {
           numKvHeads: kvHeads,
           headDim,
           window,
-          ...(cache ? { pastK: `past_k_${i}`, pastV: `past_v_${i}`, capacity, cacheDtype: cache.dtype, layout: cache.layout } : {}),
+          ...(cache ? { pastK: `past_k_${i}`, pastV: `past_v_${i}`, capacity, kFormat: cache.dtype, layout: cache.layout } : {}),
         });
         const { sum, normed } = h.residualRmsNorm(attended, x, { weight: `${i}.norm2`, eps });
         return h.ops.add(sum, h.swiglu(normed, { gate: `${i}.gate`, up: `${i}.up`, down: `${i}.down` }));

@@ -35,6 +35,13 @@ export class ModelConfigError extends RlxError {
   }
 }
 
+/** A format of the KV cache that does not exist, or that the model's layers cannot use. */
+export class KvCacheError extends RlxError {
+  constructor(option: string, expected: string, given: string) {
+    super("ERR_KV_CACHE", `${option}: expected ${expected}, got ${given}`);
+  }
+}
+
 /** A tokenizer that cannot be built from what the model has, or ids that it does not know. */
 export class TokenizerError extends RlxError {
   constructor(file: string, message: string) {

@@ -4,7 +4,7 @@ export { readHfConfig } from "./config/hf-config.ts";
 export * from "./config/model-config.ts";
 export { type RopeFrequencies, ropeFrequencies } from "./config/rope-frequencies.ts";
 export * from "./convert.ts";
-export { ModelConfigError, ModelFileError, TokenizerError } from "./errors.ts";
+export { KvCacheError, ModelConfigError, ModelFileError, TokenizerError } from "./errors.ts";
 export * from "./gguf/index.ts";
 export { type JsonObject, readJson, readJsonFile } from "./json.ts";
 export { canonicalCheckpoint, type GgufName, ggufName, hfName } from "./names.ts";
@@ -25,4 +25,6 @@ export {
 } from "./generation/sequence.ts";
 export { StopMatcher } from "./generation/stop.ts";
 export type { GraphStats } from "./model/graph-set.ts";
+export { type KvCacheOption, type KvCacheType, type KvFormats, kvBytesPerToken, kvFormatsOf } from "./model/kv-formats.ts";
 export * from "./model/language-model.ts";
+export * from "./kv/index.ts";

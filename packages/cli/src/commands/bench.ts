@@ -1,14 +1,14 @@
 import { createNativeBackend, loadAddon } from "@rlxjs/backend-cpu";
 import type { LanguageModel } from "@rlxjs/models-core";
 import { openModel } from "@rlxjs/models-core/node";
-import type { DeviceFlags } from "../flags.ts";
+import { type DeviceFlags, type KvCacheFlags, kvCacheOption } from "../flags.ts";
 import { graphOf, programOf } from "../graphs.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { load } from "../load.ts";
 import { weightBytesRead } from "../weight-bytes.ts";
 import { speedOf } from "./run.ts";
 
-export interface BenchFlags extends DeviceFlags {
+export interface BenchFlags extends DeviceFlags, KvCacheFlags {
   readonly prompt: number;
   readonly gen: number;
   readonly rounds: number;
@@ -23,7 +23,8 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
 /** `rlxjs bench`: the median of several rounds, each with a prompt of its own so that nothing is reused. */
 export async function bench(path: string | undefined, flags: BenchFlags): Promise<void> {
   const signal = onInterrupt();
-  const { loadMs, compileMs, ...loaded } = await load(path, flags, { signal, contextLength: flags.prompt + flags.gen });
+  const kvCache = kvCacheOption(flags, "f16");
+  const { loadMs, compileMs, ...loaded } = await load(path, flags, { signal, contextLength: flags.prompt + flags.gen, kvCache });
   using model = loaded.model;
   await round(model, flags, 0, signal); // first touch of memory
   const rounds = [];
@@ -47,6 +48,9 @@ export async function bench(path: string | undefined, flags: BenchFlags): Promis
     decodeTokensPerSecond,
     peakRssBytes,
     weightBytesPerToken,
+    kvCacheK: model.kvCache?.k ?? null,
+    kvCacheV: model.kvCache?.v ?? null,
+    kvCacheBytesPerToken: model.kvCache?.bytesPerToken ?? null,
     readBandwidth: bandwidth,
     bandwidthShare: bandwidth && (weightBytesPerToken * decodeTokensPerSecond) / bandwidth,
   };
@@ -80,6 +84,10 @@ function table(r: Readonly<Record<string, string | number | null>>): string {
     [`decode of ${r.generatedTokens}`, `${number(r.decodeTokensPerSecond)} tokens/s`],
     ["peak memory (RSS)", mb(r.peakRssBytes)],
     ["weights per token", mb(r.weightBytesPerToken)],
+    [
+      "KV cache",
+      `${r.kvCacheK === r.kvCacheV ? r.kvCacheK : `${r.kvCacheK} and ${r.kvCacheV}`}, ${r.kvCacheBytesPerToken} bytes per token`,
+    ],
   ];
   if (r.readBandwidth !== null) {
     rows.push(["read bandwidth", `${(Number(r.readBandwidth) / 1e9).toFixed(1)} GB/s`]);

@@ -1,26 +1,23 @@
 import "@rlxjs/backend-cpu";
-import type { KvCacheType } from "@rlxjs/models-core";
 import { writeFileAtomically } from "@rlxjs/models-core/node";
 import { InputError } from "../errors.ts";
-import type { DeviceFlags } from "../flags.ts";
+import { type DeviceFlags, type KvCacheFlags, kvCacheOption } from "../flags.ts";
 import { readIds } from "../ids.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { load } from "../load.ts";
 
-export interface LogitsFlags extends DeviceFlags {
+export interface LogitsFlags extends DeviceFlags, KvCacheFlags {
   readonly idsFile: string;
   readonly out: string;
   readonly mode: "full" | "decode";
-  /** f32 unless asked for: logits are for comparing with other programs. */
-  readonly kvCache: KvCacheType;
 }
 
 /** `rlxjs logits`: ids and output are checked before the model is loaded, and the file appears only when it is whole. */
-export async function logits(path: string, { out, mode, kvCache, idsFile, ...device }: LogitsFlags): Promise<void> {
+export async function logits(path: string, { out, mode, idsFile, ...flags }: LogitsFlags): Promise<void> {
   const signal = onInterrupt();
   const ids = await readIds(idsFile);
   await writeFileAtomically(out, async (sink) => {
-    const { model } = await load(path, device, { signal, kvCache });
+    const { model } = await load(path, flags, { signal, kvCache: kvCacheOption(flags, "f32") });
     using _ = model;
     const wrong = ids.findIndex((id) => id >= model.config.vocabSize);
     if (wrong >= 0)

@@ -1,10 +1,10 @@
 import "@rlxjs/backend-cpu";
 import type { GenerationSummary } from "@rlxjs/models-core";
-import type { DeviceFlags } from "../flags.ts";
+import { type DeviceFlags, type KvCacheFlags, kvCacheOption } from "../flags.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { load } from "../load.ts";
 
-export interface RunFlags extends DeviceFlags {
+export interface RunFlags extends DeviceFlags, KvCacheFlags {
   readonly prompt: string;
   readonly tokens?: number;
   readonly temperature?: number;
@@ -19,7 +19,7 @@ export interface RunFlags extends DeviceFlags {
 export async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   const signal = onInterrupt();
   const { prompt, tokens, temperature, topK, topP, minP, seed, json } = flags;
-  const { loadMs, compileMs, ...loaded } = await load(path, flags, { signal });
+  const { loadMs, compileMs, ...loaded } = await load(path, flags, { signal, kvCache: kvCacheOption(flags, "f16") });
   using model = loaded.model;
   const options = Object.fromEntries(
     Object.entries({ maxTokens: tokens, temperature, topK, topP, minP, seed }).filter(([, value]) => value !== undefined),

@@ -1,4 +1,4 @@
-import { type Dim, type DType, type HirBuilder, hirBuilder, type HirModule, type HirValue, Tensor } from "@rlxjs/ir";
+import { type Dim, type HirBuilder, hirBuilder, type HirModule, type HirValue, type KvFormat, Tensor } from "@rlxjs/ir";
 import type { ModelConfig, RopeConfig } from "../config/model-config.ts";
 import { ropeFrequencies } from "../config/rope-frequencies.ts";
 
@@ -14,7 +14,8 @@ export interface DecoderPlan {
   readonly seq: Dim;
   /** Positions that the KV cache holds. */
   readonly capacity: Dim;
-  readonly cacheDtype: DType;
+  /** How the cache keeps keys and values. */
+  readonly kvFormats: { readonly k: KvFormat; readonly v: KvFormat };
   /** `last`: logits [B, 1, V] and the greedy id `next` [B, 1]; `all`: logits [B, S, V]; `hidden`: the final norm's rows [B, S, D]. */
   readonly output: "last" | "all" | "hidden";
 }
@@ -124,7 +125,8 @@ export function selfAttention(
     ropeInterleaved: interleaved,
     ...cacheNames(index),
     capacity: plan.capacity,
-    cacheDtype: plan.cacheDtype,
+    kFormat: plan.kvFormats.k,
+    vFormat: plan.kvFormats.v,
     layout: "head",
   });
 }

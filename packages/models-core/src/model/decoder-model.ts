@@ -1,17 +1,17 @@
-import { dim, type DType, type HirModule, RlxError, Tensor } from "@rlxjs/ir";
+import { dim, type HirModule, RlxError, Tensor } from "@rlxjs/ir";
 import type { Session, StateSet, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import type { Family } from "../families/index.ts";
 import { commonPrefix } from "../generation/sequence.ts";
 import { checkIds } from "./check-ids.ts";
 import { GraphSet } from "./graph-set.ts";
+import { type KvFormats, kvBytesPerToken } from "./kv-formats.ts";
 import { KvSequence } from "./kv-sequence.ts";
 
 export interface DecoderOptions {
   /** Positions that a sequence can have: prompt and generated text together. Default: the model's own, at most 4096. */
   readonly contextLength?: number;
-  /** Storage of keys and values. */
-  readonly kvCache: DType;
+  readonly kvFormats: KvFormats;
 }
 
 type Kind = "decode" | "prefill" | "all" | "hidden";
@@ -40,12 +40,15 @@ const keptSequences = 2;
 export class DecoderModel implements Disposable {
   readonly capacity: number;
   readonly vocabSize: number;
+  readonly kvCache: KvFormats & { readonly bytesPerToken: number };
   readonly graphs: GraphSet<Kind>;
   readonly #idle: KvSequence[] = [];
   readonly #active = new Set<KvSequence>();
   #disposed = false;
 
   constructor(config: ModelConfig, family: Family & { kind: "decoder" }, session: Session, weights: WeightStore, options: DecoderOptions) {
+    const { kvFormats } = options;
+    this.kvCache = { ...kvFormats, bytesPerToken: kvBytesPerToken(kvFormats, config) };
     const limit = config.maxPositions;
     const capacity = options.contextLength ?? Math.min(limit, 4096);
     if (!Number.isSafeInteger(capacity) || capacity < 1 || capacity > limit)
@@ -65,7 +68,7 @@ export class DecoderModel implements Disposable {
           batch: 1,
           seq: kind === "decode" ? 1 : dim("seq", { min: 1, max: seq[kind] }),
           capacity,
-          cacheDtype: options.kvCache,
+          kvFormats,
           output: kind === "all" || kind === "hidden" ? kind : "last",
         }),
     );

@@ -1,4 +1,4 @@
-import { type DType, RlxError, type Tensor } from "@rlxjs/ir";
+import { RlxError, type Tensor } from "@rlxjs/ir";
 import type { DeviceInfo, Session, WeightStore } from "@rlxjs/runtime";
 import type { ModelConfig } from "../config/model-config.ts";
 import { families } from "../families/index.ts";
@@ -8,15 +8,13 @@ import { type ChatMessage, StreamDecoder, type Tokenizer } from "../tokenizer/in
 import { DecoderModel } from "./decoder-model.ts";
 import { EncoderModel, type Encoding } from "./encoder-model.ts";
 import type { GraphStats } from "./graph-set.ts";
-
-export const kvCacheTypes = ["f32", "f16", "bf16"] as const satisfies readonly DType[];
-export type KvCacheType = (typeof kvCacheTypes)[number];
+import { type KvCacheOption, type KvFormats, kvFormatsOf } from "./kv-formats.ts";
 
 export interface ModelOptions {
   /** Positions of a sequence, prompt and generated text together. Default: the model's own, at most 4096. */
   readonly contextLength?: number;
-  /** Storage of keys and values. Default f16. */
-  readonly kvCache?: KvCacheType;
+  /** How keys and values are kept. Default f16. */
+  readonly kvCache?: KvCacheOption;
 }
 
 /** Everything a model is made of, whatever file it came from. */
@@ -56,11 +54,9 @@ export class LanguageModel implements Disposable {
     this.tokenizer = parts.tokenizer;
     this.name = parts.name;
     this.device = session.info;
-    const { kvCache = "f16" } = options;
-    if (!kvCacheTypes.includes(kvCache))
-      throw new RlxError("ERR_KV_CACHE", `kvCache: expected one of ${kvCacheTypes.join(", ")}, got ${String(kvCache)}`);
+    const kvFormats = kvFormatsOf(options.kvCache);
     const family = families[config.architecture];
-    if (family.kind === "decoder") this.#decoder = new DecoderModel(config, family, session, weights, { ...options, kvCache });
+    if (family.kind === "decoder") this.#decoder = new DecoderModel(config, family, session, weights, { ...options, kvFormats });
     else this.#encoder = new EncoderModel(config, family, session, weights);
   }
 
@@ -71,6 +67,11 @@ export class LanguageModel implements Disposable {
   /** Most tokens of a sequence. */
   get contextLength(): number {
     return this.#decoder?.capacity ?? this.config.maxPositions;
+  }
+
+  /** How a decoder's cache keeps keys and values, and the bytes that a token takes in it. */
+  get kvCache(): (KvFormats & { readonly bytesPerToken: number }) | undefined {
+    return this.#decoder?.kvCache;
   }
 
   /** Compile now what the first use would compile. */

@@ -1,6 +1,8 @@
 import type { Builder, Value } from "../../builder.ts";
 import type { Dim } from "../../dim.ts";
-import { ShapeError } from "../../errors.ts";
+import type { FloatDType } from "../../dtype.ts";
+import { AttrError, ShapeError } from "../../errors.ts";
+import { parseKvFormat } from "../../kv-codec/format.ts";
 import { attr, input, optional } from "../../op.ts";
 import { showType } from "../../shape.ts";
 import { defineBlock, optionalWeight, weight } from "../block.ts";
@@ -11,6 +13,12 @@ function headNorm(b: Builder, x: Value, w: Value, headDim: number, eps: number, 
   const [batch = 1, seq = 1] = x.shape;
   const heads = b.reshape(x, { shape: [batch, seq, Number(x.shape[2]) / headDim, headDim] });
   return b.reshape(rms(b, heads, w, eps, offset), { shape: x.shape });
+}
+
+function plainFormat(text: string): FloatDType {
+  const format = parseKvFormat(text);
+  if (format === "f32" || format === "f16" || format === "bf16") return format;
+  throw new AttrError("attention", `kFormat: expected f32, f16 or bf16, got ${text}`);
 }
 
 export const attention = defineBlock({
@@ -40,7 +48,9 @@ export const attention = defineBlock({
     pastK: attr.string.optional,
     pastV: attr.string.optional,
     capacity: attr.dim.optional,
-    cacheDtype: attr.dtype.default("f32"),
+    /** How the cache keeps keys and values (KvFormat); vFormat: as kFormat unless given. */
+    kFormat: attr.string.default("f32"),
+    vFormat: attr.string.optional,
     layout: attr.oneOf("token", "head"),
   },
   params: [
@@ -77,13 +87,13 @@ export const attention = defineBlock({
     if (!cached && (attrs.pastK ?? attrs.pastV) !== undefined)
       throw new ShapeError("attention", "a KV cache needs the names of both states, pastK and pastV");
     if (attrs.pastK !== undefined && attrs.pastV !== undefined) {
-      const { capacity, cacheDtype } = attrs;
+      const { capacity, kFormat, vFormat = kFormat } = attrs;
       if (capacity === undefined || !pos) throw new ShapeError("attention", "a KV cache needs the attribute capacity and the input pos");
       if (!causal && !kvLen) throw new ShapeError("attention", "a KV cache without causal needs the input kvLen");
       const [batch = 1] = x.shape;
       const shape: Dim[] = layout === "token" ? [batch, capacity, numKvHeads * headDim] : [batch, numKvHeads, capacity, headDim];
-      k = b.kvWrite(b.state(attrs.pastK, cacheDtype, shape), k, pos, { layout, headDim });
-      v = b.kvWrite(b.state(attrs.pastV, cacheDtype, shape), v, pos, { layout, headDim });
+      k = b.kvWrite(b.state(attrs.pastK, plainFormat(kFormat), shape), k, pos, { layout, headDim });
+      v = b.kvWrite(b.state(attrs.pastV, plainFormat(vFormat), shape), v, pos, { layout, headDim });
     }
     const out = b.attention(q, k, v, {
       numHeads,
