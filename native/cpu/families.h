@@ -26,6 +26,7 @@ rlx_kernel_list route_kernels();
 namespace RLX_ISA {
 rlx_kernel_list linear_kernels();
 rlx_kernel_list matmul_kernels();
+rlx_kernel_list conv_kernels();
 rlx_kernel_list attention_kernels();
 // Packers of weight layouts, with *count entries.
 const rlx_packer_entry* packers(size_t* count);

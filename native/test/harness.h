@@ -89,6 +89,7 @@ void test_elementwise(Suite&);
 void test_rows(Suite&);
 void test_reductions(Suite&);
 void test_linear(Suite&);
+void test_conv(Suite&);
 void test_attention(Suite&);
 void test_malformed(Suite&);
 

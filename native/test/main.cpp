@@ -18,6 +18,7 @@ int main() {
     rlx_test::test_rows(suite);
     rlx_test::test_reductions(suite);
     rlx_test::test_linear(suite);
+    rlx_test::test_conv(suite);
     rlx_test::test_attention(suite);
     suite.expect(suite.hash == kDigest, "the bits differ from those of other machines");
     rlx_test::test_malformed(suite);

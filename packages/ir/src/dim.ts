@@ -115,6 +115,12 @@ export function divDims(a: Dim, b: Dim): Dim | undefined {
   return canonical(out, a, b);
 }
 
+/** floor(a / n), n > 0, when that is a polynomial: every symbolic term is a multiple of n. Else undefined. */
+export function floorDivDims(a: Dim, n: number): Dim | undefined {
+  const rest = (termsOf(a).find((t) => t.symbols.length === 0)?.coef ?? 0) % n;
+  return divDims(subDims(a, rest < 0 ? rest + n : rest), n);
+}
+
 /** Whether every value of the extent is a multiple of n. */
 export const isMultiple = (d: Dim, n: number): boolean => termsOf(d).every((t) => t.coef % n === 0);
 

@@ -8,6 +8,7 @@ import {
   dimMin,
   divDims,
   evalDim,
+  floorDivDims,
   mulDims,
   parseDim,
   productOf,
@@ -80,6 +81,17 @@ test("division undoes multiplication by a term", () => {
   expect(divDims(6, 4)).toBeUndefined();
   expect(divDims(a, 0)).toBeUndefined();
   expect(divDims(a, dim("b", bounds.b))).toBeUndefined();
+});
+
+test("a floor that is a polynomial holds for every binding", () => {
+  fc.assert(
+    fc.property(poly, fc.integer({ min: -20, max: 20 }), fc.integer({ min: 1, max: 6 }), binding, (x, rest, n, at) => {
+      const given = addDims(mulDims(n, x), rest);
+      const floor = floorDivDims(given, n);
+      expect(floor !== undefined && evalDim(floor, at) === Math.floor(evalDim(given, at) / n), `${given} / ${n} = ${floor}`).toBe(true);
+    }),
+  );
+  expect(floorDivDims(addDims(mulDims(3, dim("a", bounds.a)), 4), 2)).toBeUndefined();
 });
 
 test("the text of a dim parses to the same dim", () => {

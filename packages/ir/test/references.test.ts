@@ -80,6 +80,14 @@ describe("values worked out by hand, or by PyTorch", () => {
     expect(run(ops.groupedLinear, [f32([1, 2], [1, 2]), f32([2, 1, 2], [1, 1, 10, 10]), i32([1, 2], [1, 0])])).toEqual([[30, 3]]);
   });
 
+  test("convolutions", () => {
+    const x = f32([1, 2, 4], [1, 2, 3, 4, 10, 20, 30, 40]);
+    const w = f32([1, 2, 3], [1, 0, 2, 0, 1, 0]);
+    expect(run(ops.conv1d, [x, w, f32([1], [100])], { padding: 1 })).toEqual([[114, 127, 140, 143]]);
+    expect(run(ops.conv1d, [x, w, undefined], { padding: 1, stride: 2 })).toEqual([[14, 40]]);
+    expect(run(ops.conv1d, [x, f32([2, 1, 2], [1, -1, 2, 1]), undefined], { groups: 2, dilation: 2 })).toEqual([[-2, -2, 50, 80]]);
+  });
+
   test("routing picks by logit and weighs by the chosen scoring", () => {
     const [weights, experts] = run(ops.moeRoute, [f32([1, 3], [0, 2, 1])], { k: 2 });
     expect(experts).toEqual([1, 2]);
@@ -181,6 +189,29 @@ describe("errors name the op, the operand, what was expected and what was given"
     );
     expect(type(ops.reshape, [x], { shape: [dim("n", { min: 0, max: 6 })] })).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: [reshape] x: expected n elements for [n], got 6 in f32[2, 3]]`,
+    );
+    const signal = Tensor.zeros("f32", [1, 4, 5]);
+    expect(type(ops.conv1d, [signal, Tensor.zeros("f32", [6, 4, 3]), undefined], { groups: 2 })).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: [conv1d] x: expected 8 channels (2 groups, w f32[6, 4, 3]), got f32[1, 4, 5]]`,
+    );
+    expect(type(ops.conv1d, [signal, Tensor.zeros("f32", [5, 2, 3]), undefined], { groups: 2 })).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: [conv1d] w: expected a multiple of 2 groups along its first axis, got f32[5, 2, 3]]`,
+    );
+    expect(type(ops.conv1d, [signal, Tensor.zeros("f32", [5, 4, 9]), undefined])).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: [conv1d] x: expected a length of at least 8, got f32[1, 4, 5]]`,
+    );
+    expect(type(ops.conv1d, [signal, Tensor.zeros("f32", [5, 4, 0]), undefined])).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: [conv1d] w: expected a fixed number of taps > 0, got f32[5, 4, 0]]`,
+    );
+    expect(type(ops.conv1d, [signal, Tensor.zeros("f32", [5, 4, 1]), undefined], { stride: 0 })).toThrowErrorMatchingInlineSnapshot(
+      `[AttrError: [conv1d] stride: expected an integer > 0, got 0]`,
+    );
+    const odd = { dtype: "f32", shape: [1, 4, dim("n", { min: 1, max: 9 })] } as const;
+    const filter = { dtype: "f32", shape: [2, 4, 3] } as const;
+    expect(() =>
+      ops.conv1d.infer({ x: odd, w: filter }, { stride: 2, padding: 1, dilation: 1, groups: 1 }),
+    ).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: [conv1d] x: expected a length whose symbols count in multiples of stride 2, got f32[1, 4, n]]`,
     );
     expect(type(ops.rmsNorm, [x, f32([2], [1, 1])])).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: [rms_norm] weight: expected [3], got f32[2]]`,

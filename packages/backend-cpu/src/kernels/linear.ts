@@ -23,7 +23,7 @@ interface Routine {
   accepts(inputs: Slots): true | string;
   /** Parameters after the number of own inputs. */
   params(attrs: AttrRecord): readonly number[];
-  scratchBytes(inputs: Slots): number;
+  scratchBytes(inputs: Slots, attrs: AttrRecord): number;
 }
 
 /** Bytes for the rows of x in the form that the kernel multiplies: int8 with scale and sum per block of 32, or f32. */
@@ -66,12 +66,26 @@ const matmul: Routine = {
   scratchBytes: ([a]) => (a && isVectorFloat(a) && a.dtype !== "f32" ? 4 * elements(a.shape) : 0),
 };
 
+const conv1d: Routine = {
+  kernel: "conv1d",
+  accepts: (own) => {
+    const mixed = own.find((t) => t !== undefined && (own[0]?.dtype === "f64" ? t.dtype !== "f64" : !isVectorFloat(t)));
+    return mixed ? `${own[0]?.dtype} with ${mixed.dtype}` : true;
+  },
+  params: ({ stride, padding, dilation, groups }) => [stride, padding, dilation, groups].map(Number),
+  scratchBytes: ([x, w], { padding }) => {
+    if (!x || !w || x.dtype === "f64") return 0;
+    const [batch = 0, channels = 0, length = 0] = x.shape.map(dimMax);
+    return align(4 * batch * channels * (length + 2 * Number(padding))) + align(4 * elements(w.shape));
+  },
+};
+
 function emit(r: Routine, inputs: Slots, attrs: AttrRecord, own: number, blob?: Uint8Array<ArrayBuffer>): Emitted {
   const layout = layoutOf(inputs[1]);
   return {
     kernel: r.kernel,
     params: [own, ...r.params(attrs)],
-    scratchBytes: r.scratchBytes(inputs),
+    scratchBytes: r.scratchBytes(inputs, attrs),
     ...(layout ? { layouts: { 1: layout } } : {}),
     ...(blob ? { blob } : {}),
   };
@@ -83,7 +97,7 @@ const plain = (op: string, routine: Routine): Kernel => ({
   emit: ({ inputs, attrs }) => emit(routine, inputs, attrs, inputs.length),
 });
 
-const routines: Readonly<Record<string, Routine>> = { linear, grouped_linear: groupedLinear, matmul };
+const routines: Readonly<Record<string, Routine>> = { linear, grouped_linear: groupedLinear, matmul, conv1d };
 
 interface EpilogueAttrs {
   readonly op: string;
@@ -125,5 +139,5 @@ const withEpilogue: Kernel = {
   },
 };
 
-/** linear, grouped_linear and matmul, alone and with a fused epilogue. */
+/** linear, grouped_linear, matmul and conv1d, alone and with a fused epilogue. */
 export const linearKernels: readonly Kernel[] = [...Object.entries(routines).map(([op, r]) => plain(op, r)), withEpilogue];

@@ -4,6 +4,7 @@ export { add, div, maximum, minimum, mul, pow, rem, sub } from "./arithmetic.ts"
 export { attention } from "./attention.ts";
 export { eq, ge, gt, le, logicalAnd, logicalOr, logicalXor, lt, ne, where } from "./compare.ts";
 export { cast, clamp, dequantize } from "./convert.ts";
+export { conv1d } from "./conv.ts";
 export { cumsum } from "./cumsum.ts";
 export { embedding } from "./embedding.ts";
 export { gather } from "./gather.ts";
