@@ -1,0 +1,146 @@
+import { checkCount, KvStateError } from "./errors.ts";
+import { type KvRows, RowBuffer } from "./row-buffer.ts";
+
+export interface KvCacheInit {
+  /** Sequences. Default 1. */
+  readonly batch?: number;
+  /** Elements of a key row and of a value row (heads * headDim), per layer. */
+  readonly kvDims: readonly number[];
+  /** Positions that the cache has seen. Default 0. */
+  readonly pastLen?: number;
+  /** Per layer [batch, pastLen - base, kvDim]; taken over, not copied. Default: empty. */
+  readonly layersK?: readonly KvRows[];
+  readonly layersV?: readonly KvRows[];
+  /** Per layer the position of its first row; default 0. */
+  readonly layersKvBase?: readonly number[];
+}
+
+/**
+ * Keys and values of `batch` sequences of equal length, in host memory as f32: per layer token-major rows for the positions from
+ * `layersKvBase` to `pastLen`, keys after RoPE, heads not repeated. Layers may have different widths.
+ */
+export class KvCacheState {
+  readonly batch: number;
+  readonly kvDims: readonly number[];
+  #pastLen: number;
+  readonly #base: number[];
+  readonly #k: readonly RowBuffer[];
+  readonly #v: readonly RowBuffer[];
+
+  constructor({ batch = 1, kvDims, pastLen = 0, layersK, layersV, layersKvBase = kvDims.map(() => 0) }: KvCacheInit) {
+    this.batch = checkCount("batch", batch, 1);
+    this.kvDims = kvDims.map((width, i) => checkCount(`kvDims[${i}]`, width, 1));
+    this.#pastLen = checkCount("pastLen", pastLen);
+    checkLayers("layersKvBase", layersKvBase, kvDims.length);
+    this.#base = layersKvBase.map((base, i) => checkCount(`layersKvBase[${i}]`, base, 0, pastLen));
+    const buffers = (what: string, given: readonly KvRows[] | undefined): RowBuffer[] => {
+      if (given) checkLayers(what, given, kvDims.length);
+      return kvDims.map((width, i) => {
+        const rows = pastLen - (this.#base[i] ?? 0);
+        const data = given?.[i] ?? new Float32Array(0);
+        checkRows(`${what}[${i}]`, data, [batch, rows, width]);
+        return new RowBuffer(batch, width, data);
+      });
+    };
+    this.#k = buffers("layersK", layersK);
+    this.#v = buffers("layersV", layersV);
+  }
+
+  /** Positions seen so far: the position of the next token. */
+  get pastLen(): number {
+    return this.#pastLen;
+  }
+  get layers(): number {
+    return this.kvDims.length;
+  }
+  /** Keys per layer [batch, pastLen - base, kvDim]: to read, until the cache changes. */
+  get layersK(): KvRows[] {
+    return this.#k.map((b) => b.dense());
+  }
+  /** Values per layer, as `layersK`. */
+  get layersV(): KvRows[] {
+    return this.#v.map((b) => b.dense());
+  }
+  /** Per layer the position of its first row: 0 until `trim` dropped some. */
+  get layersKvBase(): readonly number[] {
+    return [...this.#base];
+  }
+  /** Rows per sequence that a layer holds. */
+  rowsOf(layer: number): number {
+    return this.#pastLen - (this.#base[layer] ?? 0);
+  }
+  /** Bytes of the rows. */
+  get bytes(): number {
+    return this.kvDims.reduce((sum, width, i) => sum + 2 * 4 * this.batch * this.rowsOf(i) * width, 0);
+  }
+  /** Bytes that were copied inside the host so far because rows got other places: growth, another padding, `trim`. */
+  get movedBytes(): number {
+    return [...this.#k, ...this.#v].reduce((sum, b) => sum + b.movedBytes, 0);
+  }
+
+  /** Append `count` positions: per layer rows [batch, rows, kvDim], of which `from` to `from + count` are taken. Checked before anything is written. */
+  append(newK: readonly KvRows[], newV: readonly KvRows[], { from = 0, count }: { from?: number; count?: number } = {}): void {
+    checkLayers("append: keys", newK, this.layers);
+    checkLayers("append: values", newV, this.layers);
+    const rows = (newK[0]?.length ?? 0) / (this.batch * (this.kvDims[0] ?? 1));
+    for (const [what, layers] of [["keys", newK] as const, ["values", newV] as const])
+      for (const [i, data] of layers.entries()) checkRows(`append: ${what}[${i}]`, data, [this.batch, rows, this.kvDims[i] ?? 0]);
+    checkCount("append: from", from, 0, rows);
+    const taken = checkCount("append: count", count ?? rows - from, 0, rows - from);
+    for (const [i, data] of newK.entries()) this.#k[i]?.append(data, from, taken);
+    for (const [i, data] of newV.entries()) this.#v[i]?.append(data, from, taken);
+    this.#pastLen += taken;
+  }
+
+  /** Forget the positions from `length` on: a change of a number. Rows that `trim` dropped do not come back. */
+  truncate(length: number): void {
+    checkCount("truncate", length, Math.max(0, ...this.#base), this.#pastLen);
+    this.#pastLen = length;
+    for (const [i, buffer] of this.#k.entries()) buffer.truncate(this.rowsOf(i));
+    for (const [i, buffer] of this.#v.entries()) buffer.truncate(this.rowsOf(i));
+  }
+
+  /**
+   * Keep the newest `window` rows of the given layers (default: all) and drop the older ones; `pastLen` stays. A layer whose queries see
+   * `W` keys, their own included, needs the newest W - 1 for the next token.
+   */
+  trim(window: number, layers: readonly number[] = this.kvDims.map((_, i) => i)): void {
+    checkCount("trim: window", window);
+    for (const layer of layers) checkCount("trim: layer", layer, 0, this.layers - 1);
+    for (const layer of layers) {
+      const dropped = Math.max(0, this.rowsOf(layer) - window);
+      this.#k[layer]?.dropOldest(dropped);
+      this.#v[layer]?.dropOldest(dropped);
+      this.#base[layer] = (this.#base[layer] ?? 0) + dropped;
+    }
+  }
+
+  /**
+   * Per layer the rows with zeros behind them, [batch, upper, kvDim]: memory of the cache, to read, until the cache changes. Rows are copied
+   * when `upper` is another one than the last time.
+   */
+  padLayersToUpper(upper: number): { readonly layersK: KvRows[]; readonly layersV: KvRows[] } {
+    checkCount("padLayersToUpper: upper", upper, Math.max(0, ...this.kvDims.map((_, i) => this.rowsOf(i))));
+    return { layersK: this.#k.map((b) => b.padded(upper)), layersV: this.#v.map((b) => b.padded(upper)) };
+  }
+
+  /** A cache of its own with the first `length` positions; default: all. */
+  clone(length: number = this.#pastLen): KvCacheState {
+    const copied = (rows: readonly KvRows[]): KvRows[] => rows.map((data) => data.slice());
+    const { batch, kvDims, layersKvBase } = this;
+    const init = { batch, kvDims, layersKvBase, pastLen: this.#pastLen, layersK: copied(this.layersK), layersV: copied(this.layersV) };
+    const copy = new KvCacheState(init);
+    copy.truncate(length);
+    return copy;
+  }
+}
+
+function checkLayers(what: string, given: readonly unknown[], layers: number): void {
+  if (given.length !== layers) throw new KvStateError(`${what}: expected ${layers} layers, got ${given.length}`);
+}
+
+function checkRows(what: string, data: KvRows, shape: readonly [batch: number, rows: number, width: number]): void {
+  const expected = shape.reduce((a, b) => a * b);
+  if (!(data instanceof Float32Array) || data.length !== expected)
+    throw new KvStateError(`${what}: expected ${expected} elements for [${shape}], got ${data?.length ?? String(data)}`);
+}
