@@ -28,3 +28,4 @@ export type { GraphStats } from "./model/graph-set.ts";
 export { type KvCacheOption, type KvCacheType, type KvFormats, kvBytesPerToken, kvFormatsOf } from "./model/kv-formats.ts";
 export * from "./model/language-model.ts";
 export * from "./kv/index.ts";
+export * from "./speculative/index.ts";

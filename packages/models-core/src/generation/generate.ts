@@ -1,4 +1,6 @@
 import { RlxError } from "@rlxjs/ir";
+import { openDrafter, type SpeculativeOptions } from "../speculative/options.ts";
+import { Speculation, type SpeculationCounts } from "../speculative/speculate.ts";
 import { GenerationOptionError, Sampler, type SamplingOptions } from "./sampler.ts";
 import { commonPrefix, type TokenSequence } from "./sequence.ts";
 import { StopMatcher } from "./stop.ts";
@@ -10,6 +12,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: string | readonly string[];
   /** Token ids that end the text. Default: the model's end-of-sequence ids. */
   readonly stopTokens?: readonly number[];
+  /** Guess several tokens and check them in one run. Default: one token per run. */
+  readonly speculative?: SpeculativeOptions;
   readonly signal?: AbortSignal;
 }
 
@@ -24,6 +28,8 @@ export interface GenerationSummary {
   /** Milliseconds until the first token was chosen, and for all tokens after it. */
   readonly prefillMs: number;
   readonly decodeMs: number;
+  /** How speculation went; only when it was asked for. */
+  readonly speculation?: SpeculationCounts;
 }
 
 /** A piece of the text; whole characters only. The last piece carries the summary. */
@@ -44,10 +50,11 @@ export interface GenerationContext {
   readonly decoder: TextDecoderStream;
   readonly prompt: readonly number[];
   readonly endIds: readonly number[];
+  readonly vocabSize: number;
   readonly now: () => number;
 }
 
-/** Prefill the prompt behind what the sequence already shares with it, then decode token by token. */
+/** Prefill the prompt behind what the sequence already shares with it, then decode: token by token, or several when they were guessed right. */
 export async function* generate(context: GenerationContext, options: GenerateOptions): AsyncGenerator<GenerationChunk, void, void> {
   const { sequence, decoder, prompt, now } = context;
   const { maxTokens = Number.POSITIVE_INFINITY, signal } = options;
@@ -59,6 +66,8 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
     );
   if (!(maxTokens >= 0)) throw new GenerationOptionError("maxTokens", "a number >= 0", maxTokens);
   const sampler = new Sampler(options);
+  using open = options.speculative && (await openDrafter(options.speculative, options, context.vocabSize));
+  const speculation = open && new Speculation(sequence, sampler, open.drafter, options.speculative?.tokens ?? 4);
   const stops = new StopMatcher(typeof options.stop === "string" ? [options.stop] : (options.stop ?? []));
   const ends = new Set(options.stopTokens ?? context.endIds);
   // At least one token must run, to have logits.
@@ -80,6 +89,7 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
       generatedTokens: generated,
       prefillMs: first - started,
       decodeMs: generated > 0 ? now() - first : 0,
+      ...(speculation ? { speculation: speculation.counts } : {}),
     },
   });
   const rest = (): string => {
@@ -87,19 +97,32 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
     return last.stop === undefined ? last.text + stops.flush() : last.text;
   };
 
+  /** The tokens behind `pending`, at least one. */
+  const step = async (): Promise<readonly number[]> => {
+    const [token] = pending;
+    if (speculation && generated > 0 && token !== undefined) {
+      const guessed = await speculation.step({ token, history, room: maxTokens - generated, signal });
+      if (guessed) return guessed;
+    }
+    const next = await sequence.append(pending, { logits: !sampler.greedy, signal });
+    return [next.logits ? sampler.next(next.logits, history) : next.greedy];
+  };
+
+  signal?.throwIfAborted();
   for (;;) {
-    signal?.throwIfAborted();
     if (generated >= maxTokens) return void (yield finish("max-tokens", rest(), []));
     if (sequence.tokens.length + pending.length > sequence.capacity) return void (yield finish("context-full", rest(), []));
-    const next = await sequence.append(pending, { logits: !sampler.greedy, signal });
-    const id = next.logits ? sampler.next(next.logits, history) : next.greedy;
+    const ids = await step();
     if (generated === 0) first = now();
-    if (ends.has(id)) return void (yield finish("stop-token", rest(), []));
-    generated++;
-    history.push(id);
-    const { text, stop } = stops.push(decoder.push(id));
-    if (stop !== undefined) return void (yield finish("stop-string", text, [id]));
-    yield { text, ids: [id] };
-    pending = [id];
+    for (const id of ids) {
+      if (ends.has(id)) return void (yield finish("stop-token", rest(), []));
+      generated++;
+      history.push(id);
+      const { text, stop } = stops.push(decoder.push(id));
+      if (stop !== undefined) return void (yield finish("stop-string", text, [id]));
+      yield { text, ids: [id] };
+      signal?.throwIfAborted();
+    }
+    pending = ids.slice(-1);
   }
 }

@@ -88,7 +88,8 @@ export class LanguageModel implements Disposable {
     const decoder = this.tokenizer ? new StreamDecoder(this.tokenizer) : idsOnly;
     const sequence = await model.acquire(ids);
     try {
-      yield* generate({ sequence, decoder, prompt: ids, endIds: this.config.eosTokenIds, now: () => performance.now() }, options);
+      const { vocabSize, eosTokenIds: endIds } = this.config;
+      yield* generate({ sequence, decoder, prompt: ids, endIds, vocabSize, now: () => performance.now() }, options);
     } finally {
       model.release(sequence);
     }

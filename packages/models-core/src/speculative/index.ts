@@ -1,0 +1,15 @@
+export { acceptDraft, acceptExact, type Distribution, type DraftVerdict, residual } from "./accept.ts";
+export { type Draft, type Drafter, modelDrafter, promptLookup, type PromptLookupOptions } from "./drafter.ts";
+export { SpeculativeError } from "./errors.ts";
+export {
+  blockDecodeMask,
+  causalBias,
+  incrementalBias,
+  type IncrementalBiasOptions,
+  replicateBias,
+  textMaskBias,
+  windowBias,
+  type WindowBiasOptions,
+} from "./masks.ts";
+export type { DraftModel, SpeculativeOptions } from "./options.ts";
+export { Speculation, type SpeculationCounts, type StepContext } from "./speculate.ts";
