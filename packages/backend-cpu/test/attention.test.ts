@@ -20,6 +20,8 @@ interface Shape {
   readonly cache: DType;
   readonly layout: "token" | "head";
 }
+/** Operands in the order of the op, those that are left out absent. */
+const withOptional = (given: readonly (Tensor | undefined)[]): (Tensor | undefined)[] => ops.attention.inputs.map((_, i) => given[i]);
 const scalar = (x: number): Tensor => Tensor.from("i32", [], [x]);
 const attrsOf = ({ heads, kvHeads, dim, layout }: Shape, more: AttrRecord): AttrRecord => ({
   numHeads: heads,
@@ -58,7 +60,7 @@ describe.each(isas)("%s", (isa) => {
   };
   const [one, two] = [backend(1), backend(2)];
   const attention = (b: Backend, slots: readonly (Tensor | undefined)[], attrs: AttrRecord): Tensor => {
-    using op = new OneOp(b, ops.attention, { name: "attention", slots, attrs });
+    using op = new OneOp(b, ops.attention, { name: "attention", slots: withOptional(slots), attrs });
     expect(op.kernel).toBe("attention");
     return op.runSync()[0] as Tensor;
   };
@@ -109,7 +111,7 @@ describe.each(isas)("%s", (isa) => {
   test("kvLen beyond the cache is an error", () => {
     const s: Shape = { queries: 1, slots: 8, heads: 1, kvHeads: 1, dim: 4, cache: "f32", layout: "token" };
     const slots = [...operands(new Rng(9), s), undefined, scalar(0), scalar(9), undefined];
-    using op = new OneOp(one, ops.attention, { name: "attention", slots, attrs: attrsOf(s, {}) });
+    using op = new OneOp(one, ops.attention, { name: "attention", slots: withOptional(slots), attrs: attrsOf(s, {}) });
     expect(() => op.runSync()).toThrow(/kvLen is out of range/);
   });
 });

@@ -165,8 +165,11 @@ export interface OpDef<I extends Inputs = Inputs, A extends Attrs = Attrs, O ext
   infer(inputs: Named<I, TensorType>, attrs: AttrValues<A>): PerOutput<O, TensorType>;
   /** Slow and obvious, f64 accumulation, rounded once to the output dtype: this is the specification. Absent for leaves. */
   reference?(inputs: Named<I, Tensor>, attrs: AttrValues<A>, out: PerOutput<O, Tensor>): void;
-  /** The same op from primitives. Annotate its parameters and result: the builder's type is derived from this very record. */
-  decompose?(b: DecomposeBuilder, inputs: Named<I, Value>, attrs: AttrValues<A>): PerOutput<O, Value>;
+  /**
+   * The same op from primitives; `undefined` for operands that it cannot be done for. Annotate its parameters and result: the builder's type
+   * is derived from this very record.
+   */
+  decompose?(b: DecomposeBuilder, inputs: Named<I, Value>, attrs: AttrValues<A>): PerOutput<O, Value> | undefined;
   /** Operands for the conformance suite: sizes 0, 1, odd, broadcast, every dtype that the op takes. */
   samples?(rng: Rng): readonly Sample<I, A>[];
 }

@@ -118,15 +118,13 @@ describe("values worked out by hand, or by PyTorch", () => {
   });
 });
 
+/** Operands of attention, those that are left out absent. */
+const withOptional = (given: readonly (Tensor | undefined)[]): (Tensor | undefined)[] => ops.attention.inputs.map((_, i) => given[i]);
+
 describe("attention", () => {
   const attrs = { numHeads: 1, numKvHeads: 1, headDim: 1 };
-  const attend = (
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    extra: AttrRecord = {},
-    operands: (Tensor | undefined)[] = [undefined, undefined, undefined, undefined],
-  ): number[] => run(ops.attention, [q, k, v, ...operands], { ...attrs, ...extra })[0] ?? [];
+  const attend = (q: Tensor, k: Tensor, v: Tensor, extra: AttrRecord = {}, operands: (Tensor | undefined)[] = []): number[] =>
+    run(ops.attention, withOptional([q, k, v, ...operands]), { ...attrs, ...extra })[0] ?? [];
   const zeros = f32([1, 3, 1], [0, 0, 0]);
   const values = f32([1, 3, 1], [3, 6, 12]); // equal scores: the mean of what is seen
 
@@ -140,10 +138,10 @@ describe("attention", () => {
 
   test("positions and lengths", () => {
     const one = f32([1, 1, 1], [0]);
-    close(attend(one, zeros, values, { causal: true }, [undefined, i32([], [1]), undefined, undefined]), [4.5]);
-    close(attend(one, zeros, values, { causal: true }, [undefined, undefined, i32([1], [2]), undefined]), [4.5]);
-    expect(attend(one, zeros, values, {}, [undefined, undefined, i32([], [0]), undefined])).toEqual([0]);
-    expect(() => attend(one, zeros, values, {}, [undefined, undefined, i32([], [4]), undefined])).toThrowErrorMatchingInlineSnapshot(
+    close(attend(one, zeros, values, { causal: true }, [undefined, i32([], [1])]), [4.5]);
+    close(attend(one, zeros, values, { causal: true }, [undefined, undefined, i32([1], [2])]), [4.5]);
+    expect(attend(one, zeros, values, {}, [undefined, undefined, i32([], [0])])).toEqual([0]);
+    expect(() => attend(one, zeros, values, {}, [undefined, undefined, i32([], [4])])).toThrowErrorMatchingInlineSnapshot(
       `[RunError: [attention] kvLen of sequence 0: expected 0 to 3, got 4]`,
     );
   });
@@ -151,9 +149,9 @@ describe("attention", () => {
   test("masks, sinks and softcap", () => {
     const one = f32([1, 1, 1], [1]);
     const keep = Tensor.from("bool", [1, 3], [1, 0, 1]);
-    close(attend(one, zeros, values, { maskKind: "keep" }, [keep, undefined, undefined, undefined]), [7.5]);
+    close(attend(one, zeros, values, { maskKind: "keep" }, [keep]), [7.5]);
     const bias = f32([1, 3], [Number.NEGATIVE_INFINITY, 0, Math.log(2)]);
-    close(attend(one, zeros, values, { maskKind: "bias" }, [bias, undefined, undefined, undefined]), [10]);
+    close(attend(one, zeros, values, { maskKind: "bias" }, [bias]), [10]);
     close(attend(one, zeros, values, {}, [undefined, undefined, undefined, f32([1], [0])]), [21 / 4]);
     const k = f32([1, 2, 1], [0, 100]);
     const w = Math.exp(2 * Math.tanh(50));
@@ -217,7 +215,7 @@ describe("errors name the op, the operand, what was expected and what was given"
       `[ShapeError: [rms_norm] weight: expected [3], got f32[2]]`,
     );
     expect(
-      type(ops.attention, [f32([1, 2, 3], Array(6).fill(0)), x, x, undefined, undefined, undefined, undefined], {
+      type(ops.attention, withOptional([f32([1, 2, 3], Array(6).fill(0)), x, x]), {
         numHeads: 2,
         numKvHeads: 2,
         headDim: 2,
@@ -242,9 +240,9 @@ describe("errors name the op, the operand, what was expected and what was given"
     );
     const qkv = f32([1, 2, 3], Array(6).fill(0));
     const bias = { numHeads: 1, numKvHeads: 1, headDim: 3, maskKind: "bias" };
-    expect(
-      type(ops.attention, [qkv, qkv, qkv, i32([2, 2], [0, 0, 0, 0]), undefined, undefined, undefined], bias),
-    ).toThrowErrorMatchingInlineSnapshot(`[ShapeError: [attention] mask: expected a float for maskKind "bias", got i32[2, 2]]`);
+    expect(type(ops.attention, withOptional([qkv, qkv, qkv, i32([2, 2], [0, 0, 0, 0])]), bias)).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: [attention] mask: expected a float for maskKind "bias", got i32[2, 2]]`,
+    );
     const half = {
       body: { inputs: 1, compute: "i64", steps: [{ op: "const", args: [], imm: 0.5 }], outputs: [1] },
       dtypes: ["i32"],

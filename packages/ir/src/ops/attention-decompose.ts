@@ -1,6 +1,6 @@
 import type { Builder, Value } from "../builder.ts";
 import { type Dim, divDims } from "../dim.ts";
-import type { FloatDType } from "../dtype.ts";
+import { type FloatDType, isFloat } from "../dtype.ts";
 import type { AttentionAttrs, AttentionOperands } from "./attention-shape.ts";
 import { castTo, extentValue } from "./widen.ts";
 
@@ -10,15 +10,19 @@ type Attributes = AttentionAttrs & { readonly scale?: number | undefined; readon
 /** As good as none; positions minus a larger one would leave i32. */
 const maxWindow = 2 ** 30;
 
-/** attention by matrix products over [B, Hkv, G, Sq, Skv] scores, G = H / Hkv query heads per key head. */
-export function decomposeAttention(b: Builder, operands: Operands, attrs: Attributes): Value {
+/**
+ * attention by matrix products over [B, Hkv, G, Sq, Skv] scores, G = H / Hkv query heads per key head. Not for quantized caches: decoding all
+ * of one at every step would cost more than the reference.
+ */
+export function decomposeAttention(b: Builder, operands: Operands, attrs: Attributes): Value | undefined {
   const { q, sinks } = operands;
+  if (!isFloat(operands.k.dtype) || !isFloat(operands.v.dtype)) return undefined;
   const { numHeads, numKvHeads, headDim, softcap } = attrs;
   const [batch = 1, sq = 1] = q.shape;
   const group = numHeads / numKvHeads;
   const wide: FloatDType = q.dtype === "f64" ? "f64" : "f32";
-  const k = rows(b, castTo(b, operands.k, wide), attrs);
-  const values = rows(b, castTo(b, operands.v, wide), attrs);
+  const cache = (t: Value): Value => rows(b, castTo(b, operands.slots ? b.gather(t, operands.slots) : t, wide), attrs);
+  const [k, values] = [cache(operands.k), cache(operands.v)];
   const slots = k.shape[3] ?? 1;
   const queries = b.transpose(b.reshape(castTo(b, q, wide), { shape: [batch, sq, numKvHeads, group, headDim] }), { perm: [0, 2, 3, 1, 4] });
 
@@ -64,7 +68,7 @@ function rows(b: Builder, t: Value, { numKvHeads, kvLayout }: Attributes): Value
 /** Which slots may be read at all, [B, 1, 1, Skv, 1], and which ones each query sees, broadcast to the scores. */
 function visibility(
   b: Builder,
-  { q, mask, qPos, kvLen }: Operands,
+  { q, mask, qPos, kvLen, ringStart }: Operands,
   attrs: Attributes,
   slots: Dim,
   perHead: (t: Value) => Value,
@@ -73,18 +77,21 @@ function visibility(
   const perSequence = (t: Value): Value => b.reshape(castTo(b, t, "i32"), { shape: [t.shape[0] ?? 1, 1, 1, 1, 1] });
   const length = kvLen ? perSequence(kvLen) : b.reshape(extentValue(b, slots, "i32"), { shape: [1, 1, 1, 1, 1] });
   const first = qPos ? perSequence(qPos) : b.sub(length, extentValue(b, sq, "i32"));
+  // Which key a slot holds, counted from the oldest.
   const slot = b.iota({ shape: [slots] });
+  const offset = ringStart && b.sub(slot, perSequence(ringStart));
+  const key = offset ? b.where(b.lt(offset, 0), b.add(offset, extentValue(b, slots, "i32")), offset) : slot;
   const position = b.add(b.reshape(b.iota({ shape: [sq] }), { shape: [sq, 1] }), first);
 
-  const shown = [b.lt(slot, length)];
+  const shown = [b.lt(key, length)];
   const keys =
     attrs.maskKind === "keep" && mask?.shape.length === 2
       ? b.reshape(mask, { shape: [mask.shape[0] ?? 1, 1, 1, 1, mask.shape[1] ?? 1] })
       : undefined;
   if (keys) shown.push(keys);
   const readable = shown.reduce((x, y) => b.logicalAnd(x, y));
-  if (attrs.causal) shown.push(b.le(slot, position));
-  if (attrs.window !== undefined) shown.push(b.gt(slot, b.sub(position, Math.min(attrs.window, maxWindow))));
+  if (attrs.causal) shown.push(b.le(key, position));
+  if (attrs.window !== undefined) shown.push(b.gt(key, b.sub(position, Math.min(attrs.window, maxWindow))));
   if (attrs.maskKind === "keep" && mask && !keys) shown.push(perHead(mask));
   const [batch = 1] = readable.shape;
   return {

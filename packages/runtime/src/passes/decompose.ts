@@ -92,7 +92,9 @@ function decompose({ def, attrs, inputs }: NodeView, view: GraphView, node: Node
     const kind = t.weight ? "param" : view.isState(node.inputs[slot] ?? NONE) ? "state" : "input";
     return b[kind](`${slot}`, t.dtype, t.shape);
   });
-  const made = outputsOf(def, def.decompose(b as DecomposeBuilder, namedInputs(def, operands) as never, attrs as never));
+  const result = def.decompose(b as DecomposeBuilder, namedInputs(def, operands) as never, attrs as never);
+  if (result === undefined) return "it has no decomposition for these operands";
+  const made = outputsOf(def, result);
   for (const [i, value] of made.entries()) b.output(`${i}`, value);
   const graph = b.build();
   const inner = GraphView.of(graph);
