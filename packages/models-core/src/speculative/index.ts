@@ -2,7 +2,6 @@ export { acceptDraft, acceptExact, type Distribution, type DraftVerdict, residua
 export { type Draft, type Drafter, modelDrafter, promptLookup, type PromptLookupOptions } from "./drafter.ts";
 export { SpeculativeError } from "./errors.ts";
 export {
-  blockDecodeMask,
   causalBias,
   incrementalBias,
   type IncrementalBiasOptions,

@@ -2,8 +2,8 @@ import { Tensor } from "@rlxjs/ir";
 import { checkCount, SpeculativeError } from "./errors.ts";
 
 /*
- * Masks of decoding several tokens in one run (multi-token prediction, parallel box decoding). Biases are added to attention scores
- * (`maskKind: "bias"`): 0 where a query row sees a key column, -inf where it does not. Keep masks (`maskKind: "keep"`) are true where it does.
+ * Biases of decoding several tokens in one run (multi-token prediction, parallel box decoding), added to attention scores
+ * (`maskKind: "bias"`): 0 where a query row sees a key column, -inf where it does not. For keep masks see `bucketDecodeMask`.
  */
 
 const BLOCKED = Number.NEGATIVE_INFINITY;
@@ -98,21 +98,6 @@ export function incrementalBias(full: Tensor, { past, queries, upper = past, hea
     data.set(row.subarray(past), q * width + upper);
   }
   return replicateBias(new Tensor("f32", [queries, width], data), { batch, heads });
-}
-
-/**
- * Keep mask bool [1, upper + queries] of a step over a padded cache: the past and all new rows, which lie at [upper, upper + queries);
- * not the padding between them. `window`: only that many of the latest past rows; 0: all.
- */
-export function blockDecodeMask(past: number, upper: number, queries: number, window = 0): Tensor {
-  checkCount("past", past, 0);
-  checkCount("upper", upper, past);
-  checkCount("queries", queries, 1);
-  checkCount("window", window, 0);
-  const keep = new Uint8Array(upper + queries);
-  keep.fill(1, window > 0 ? Math.max(0, past - window) : 0, past);
-  keep.fill(1, upper);
-  return new Tensor("bool", [1, upper + queries], keep);
 }
 
 function squareOrRows(bias: Tensor): readonly [number, number] {

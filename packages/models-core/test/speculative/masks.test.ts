@@ -1,7 +1,8 @@
 import type { Tensor } from "@rlxjs/ir";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { blockDecodeMask, causalBias, incrementalBias, replicateBias, textMaskBias, windowBias } from "../../src/speculative/masks.ts";
+import { bucketDecodeMask } from "../../src/kv/masks.ts";
+import { causalBias, incrementalBias, replicateBias, textMaskBias, windowBias } from "../../src/speculative/masks.ts";
 
 const X = Number.NEGATIVE_INFINITY;
 /** Element at an index of each axis. */
@@ -111,15 +112,7 @@ describe("incremental", () => {
   });
 });
 
-describe("decode keep mask", () => {
-  test("the past and the new row, not the padding", () => {
-    const mask = blockDecodeMask(10, 15, 1);
-    expect(mask.shape).toEqual([1, 16]);
-    expect(mask.toArray()).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1]);
-  });
-  test("several new rows, and a window over the past", () => {
-    expect(blockDecodeMask(2, 4, 3).toArray()).toEqual([1, 1, 0, 0, 1, 1, 1]);
-    expect(blockDecodeMask(5, 6, 1, 2).toArray()).toEqual([0, 0, 0, 1, 1, 0, 1]);
-    expect(blockDecodeMask(0, 2, 1).toArray()).toEqual([0, 0, 1]);
-  });
+test("the keep mask of a step over a padded past has the new rows at `upper`", () => {
+  expect([...bucketDecodeMask(10, 15)]).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1]);
+  expect([...bucketDecodeMask(2, 4, 3)]).toEqual([1, 1, 0, 0, 1, 1, 1]);
 });
