@@ -72,7 +72,7 @@ class Executable : public Napi::ObjectWrap<Executable> {
   }
 
   // { extents, inputs, outputs, states, stage } | undefined: as bound before. With `stage`, inputs and outputs go through memory of
-  // the executor; asynchronous runs copy their inputs always, so that nothing that happens to the arrays meanwhile matters.
+  // the executor; asynchronous runs copy inputs from JavaScript always, so that nothing that happens to the arrays meanwhile matters.
   bool bind(const Napi::Value& value, bool copy_inputs, Held& held, Failure& failure) {
     if (!value.IsObject()) return true;
     const auto call = value.As<Napi::Object>();
@@ -81,6 +81,7 @@ class Executable : public Napi::ObjectWrap<Executable> {
     const auto* numbers = reinterpret_cast<const double*>(e.data);
     extents.assign(numbers, numbers + e.bytes / sizeof(double));
     const auto inputs = spans_of(call.Get("inputs")), outputs = spans_of(call.Get("outputs")), states = spans_of(call.Get("states"));
+    for (const auto& s : inputs) held.block(s);
     for (const auto& s : outputs) held.block(s);
     for (const auto& s : states) held.block(s);
     const bool stage = call.Get("stage").ToBoolean();

@@ -65,7 +65,8 @@ bool Executor::attach(size_t index, Span given, bool stage, bool input, Failure&
                    " bytes, got " + std::to_string(given.data ? given.bytes : b.bytes);
     return false;
   }
-  const bool direct = given.data && aligned(given.data) && !stage;
+  // Memory of the device is neither moved nor changed by JavaScript while it is used, and `buffer` can show it: it needs no staging.
+  const bool direct = given.data && aligned(given.data) && (!stage || Memory::find(given.data));
   uint8_t* data = needed == 0 ? placeholder : direct ? given.data : own(index);
   if (!data) {
     failure.text = "cannot allocate " + std::to_string(b.bytes) + " bytes for a buffer";

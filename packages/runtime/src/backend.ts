@@ -55,9 +55,9 @@ export interface DeviceBuffer extends Disposable {
 export interface RunCall {
   /** Value of every symbol, in the order of `program.symbols`. */
   readonly extents: readonly number[];
-  /** At their actual extents, at any alignment. Not changed by the caller before the run has ended. */
+  /** At their actual extents, at any alignment. Not changed by the caller before the run has ended; memory of `allocate` is read in place. */
   readonly inputs: readonly Uint8Array<ArrayBuffer>[];
-  /** Where outputs go, at their actual extents; undefined: not delivered, the backend computes into memory of its own. */
+  /** Where outputs go, at their actual extents (memory of `allocate`, too); undefined: not delivered, the backend computes into memory of its own. */
   readonly outputs: readonly (Uint8Array<ArrayBuffer> | undefined)[];
   readonly states: readonly DeviceBuffer[];
   /** Aborted: the run stops between steps and fails with `signal.reason`. A failing kernel is a KernelError. */

@@ -39,6 +39,18 @@ export class OutputError extends RlxError {
     super("ERR_OUTPUT", `graph "${graph}": ${message}`);
   }
 }
+/** A handle that is not bound, or a name that no input or output has. */
+export class HandleError extends RlxError {
+  constructor(graph: string, name: string, message: string) {
+    super("ERR_HANDLE", `graph "${graph}": handle "${name}": ${message}`);
+  }
+}
+/** A feed from an output to a handle whose types or rows do not fit. */
+export class FeedError extends RlxError {
+  constructor(graph: string, handle: string, output: string, message: string) {
+    super("ERR_FEED", `graph "${graph}": feed of handle "${handle}" from output "${output}": ${message}`);
+  }
+}
 /** An object that was used after its `dispose`. */
 export class UseAfterDisposeError extends RlxError {
   constructor(what: string) {

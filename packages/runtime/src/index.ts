@@ -1,8 +1,10 @@
 export * from "./backend.ts";
 export * from "./cache/index.ts";
-export { CompiledGraph, type CompiledStats, type Outputs, type RunOptions } from "./compiled-graph.ts";
+export { CompiledGraph } from "./compiled-graph.ts";
 export * as debug from "./debug.ts";
 export * from "./errors.ts";
+export type { GpuHandleFeed, GpuHandleFeeds, GpuRowFeed } from "./feeds.ts";
+export type { HandleRows } from "./gpu-handles.ts";
 export type { InputValue, InputValues } from "./inputs.ts";
 export { type LeakHandler, onLeak } from "./leaks.ts";
 export { lowerGraph, type LowerOptions, REFERENCE } from "./lower.ts";
@@ -17,6 +19,7 @@ export { ALIGNMENT, type MemoryPlan, planMemory, type Temporary } from "./plan.t
 export { printProgram } from "./print-program.ts";
 export * from "./program.ts";
 export { registerBackend, registeredDevices } from "./registry.ts";
+export type { CompiledStats, CopyCounts, Outputs, RunOptions } from "./run-options.ts";
 export { type CompileOptions, Session, type SessionOptions } from "./session.ts";
 export { StateSet } from "./state.ts";
 export { nextTask, runAtOnce, runInSlices, type Work } from "./task.ts";

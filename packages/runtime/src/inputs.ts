@@ -58,9 +58,7 @@ function inputBytes(
     return Tensor.from(type.dtype, [], [value]).bytes;
   }
   if (value instanceof Tensor) {
-    if (value.dtype !== type.dtype) throw new InputDTypeError(graph, name, type.dtype, value.dtype);
-    const fits = value.shape.length === type.shape.length && type.shape.every((d, i) => typeof d !== "number" || d === value.shape[i]);
-    if (!fits) throw new InputShapeError(graph, name, type, `${value.dtype}${showShape(value.shape)}`);
+    checkTensor(graph, name, type, value);
     for (const [axis, dim] of type.shape.entries())
       if (typeof dim !== "number") observations.push({ where: `input "${name}" axis ${axis}`, dim, actual: value.shape[axis] ?? 0 });
     return value.bytes;
@@ -73,6 +71,13 @@ function inputBytes(
     throw new InputShapeError(graph, name, type, `${count} elements (${value.byteLength} bytes)`);
   if (!dimEquals(dim, count)) observations.push({ where: `input "${name}" (number of elements)`, dim, actual: count });
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** Check dtype, rank and fixed extents of a tensor that is given for an input. */
+export function checkTensor(graph: string, name: string, type: TensorType, { dtype, shape }: Tensor): void {
+  if (dtype !== type.dtype) throw new InputDTypeError(graph, name, type.dtype, dtype);
+  const fits = shape.length === type.shape.length && type.shape.every((d, i) => typeof d !== "number" || d === shape[i]);
+  if (!fits) throw new InputShapeError(graph, name, type, `${dtype}${showShape(shape)}`);
 }
 
 /** The typed array that holds a dtype. */

@@ -1,5 +1,6 @@
 import { showShape } from "@rlxjs/ir";
-import type { CompiledGraph, Outputs, RunOptions } from "./compiled-graph.ts";
+import type { CompiledGraph } from "./compiled-graph.ts";
+import type { Outputs, RunOptions } from "./run-options.ts";
 
 /** One step in Chrome's trace event format; times in microseconds. */
 export interface TraceEvent {

@@ -1,7 +1,8 @@
 import type { Graph, HirModule } from "@rlxjs/ir";
-import type { CompiledGraph, Outputs } from "../compiled-graph.ts";
+import type { CompiledGraph } from "../compiled-graph.ts";
 import { WeightNameError } from "../errors.ts";
 import type { PassOptions } from "../passes/options.ts";
+import type { Outputs } from "../run-options.ts";
 import type { Session } from "../session.ts";
 import type { StateSet } from "../state.ts";
 import type { WeightStore } from "../weights.ts";

@@ -1,6 +1,7 @@
 import { productOf, Tensor, type TensorData, type TensorType } from "@rlxjs/ir";
-import type { CompiledGraph, Outputs } from "../compiled-graph.ts";
+import type { CompiledGraph } from "../compiled-graph.ts";
 import type { InputValue } from "../inputs.ts";
+import type { Outputs } from "../run-options.ts";
 import type { StateSet } from "../state.ts";
 import { RowsError } from "./errors.ts";
 import { countRows, padRows, sliceRows } from "./rows.ts";
