@@ -1,5 +1,7 @@
 #include "blocks.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "convert.h"
@@ -81,6 +83,27 @@ void decode_block(int32_t dtype, const uint8_t* block, float* out) {
     case RLX_Q4_K: return decode_k<false>(block, out);
     case RLX_Q5_K: return decode_k<true>(block, out);
     default: return decode_q6_k(block, out);
+  }
+}
+
+void encode_q8_0(const float* x, uint8_t* block) {
+  float peak = 0, zero = 0;
+  for (int i = 0; i < 32; i++) {
+    const float a = fabsf(x[i]);
+    peak = a > peak ? a : peak;
+    zero += x[i] * 0.0f;  // NaN for a NaN and for an infinity
+  }
+  const bool finite = zero == 0;
+  const float d = peak / 127.0f, inverse = 1.0f / d;
+  const float scale = finite && inverse <= FLT_MAX ? inverse : 0;
+  uint16_t half = 0x7e00;
+  if (finite) store_run(reinterpret_cast<uint8_t*>(&half), RLX_F16, 0, &d, 1);
+  memcpy(block, &half, 2);
+  for (int i = 0; i < 32; i++) {
+    const float v = (finite ? x[i] : 0) * scale;
+    const int whole = static_cast<int>(v);  // toward zero
+    const float rest = v - static_cast<float>(whole);
+    block[2 + i] = static_cast<uint8_t>(whole + (rest >= 0.5f) - (rest <= -0.5f));
   }
 }
 

@@ -20,6 +20,9 @@ struct KvRow {
   size_t sequence, token, slot, count;
 };
 
+constexpr int64_t kMaxPosition = 9007199254740991;  // of the integers that JavaScript knows
+
+// Element of a place, or `otherwise` when it is absent.
 static inline int64_t kv_value(const rlx_tensor& t, size_t row, int64_t otherwise) {
   if (!t.data) return otherwise;
   int64_t v;
@@ -48,7 +51,6 @@ static inline const char* kv_check(const KvSizes& s, const KvPlaces& p) {
   RLX_REQUIRE(p.pos.data, "pos: expected integers [] or one per sequence");
   RLX_REQUIRE(p.slots.data || s.rows == s.sequences, "x: expected one sequence per sequence of the cache, or slots");
   RLX_REQUIRE(s.ring || !s.trim, "trim: expected a ring");
-  constexpr int64_t kMaxPosition = 9007199254740991;  // the integers that JavaScript knows
   const int64_t have = static_cast<int64_t>(s.tokens), capacity = static_cast<int64_t>(s.capacity);
   for (size_t row = 0; s.width > 0 && row < s.rows; row++) {
     const int64_t offset = kv_value(p.offset, row, 0), pos = kv_value(p.pos, row, 0);

@@ -26,7 +26,7 @@ Tensor convert(Suite& suite, Tensor& x, int32_t dtype) {
   x.dims = {1, 1, width};
   Tensor cache(dtype, {1, 1, width});
   Tensor pos(RLX_I32, {});
-  suite.run("kv_write", {&cache, &x, &pos}, {&cache}, {0});
+  suite.run("kv_write", {&cache, &x, &pos, nullptr, nullptr, nullptr}, {&cache}, {0, 0, 0, 0, 0});
   return cache;
 }
 
@@ -91,7 +91,7 @@ void head_major(Suite& suite) {
   x.fill(random, -1, 1);
   pos.set(0, 5);
   const Tensor before = cache;
-  suite.run("kv_write", {&cache, &x, &pos}, {&cache}, {1});
+  suite.run("kv_write", {&cache, &x, &pos, nullptr, nullptr, nullptr}, {&cache}, {1, 0, 0, 0, 0});
   for (size_t b = 0; b < 2; b++)
     for (size_t h = 0; h < 3; h++)
       for (size_t s = 0; s < 7; s++)
@@ -102,7 +102,7 @@ void head_major(Suite& suite) {
           suite.same("kv_write", cache.get(at), expected);
         }
   pos.set(1, 6);
-  suite.expect(!suite.call("kv_write", {&cache, &x, &pos}, {&cache}, {1}).empty(), "kv_write beyond the capacity");
+  suite.expect(!suite.call("kv_write", {&cache, &x, &pos, nullptr, nullptr, nullptr}, {&cache}, {1, 0, 0, 0, 0}).empty(), "kv_write beyond the capacity");
 }
 
 }  // namespace

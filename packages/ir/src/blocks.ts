@@ -84,31 +84,52 @@ export function dequantize(dtype: BlockDType, bytes: Uint8Array): Float32Array<A
   return out;
 }
 
-/** Encode whole blocks. q8_0 and q4_0 follow ggml's reference quantizer; the K formats are read only. */
-export function quantize(dtype: BlockDType, values: Float32Array): Uint8Array<ArrayBuffer> {
-  const { blockBytes, blockSize } = dtypes[dtype];
-  if (values.length % blockSize !== 0)
-    throw new RlxError("ERR_QUANTIZE", `${dtype}: expected a multiple of ${blockSize} values, got ${values.length}`);
-  if (dtype !== "q8_0" && dtype !== "q4_0")
-    throw new RlxError("ERR_QUANTIZE", `${dtype}: expected q8_0 or q4_0, other block formats are read only`);
-  const out = new Uint8Array((values.length / blockSize) * blockBytes);
-  const view = new DataView(out.buffer);
-  for (let b = 0; b * blockSize < values.length; b++) {
-    const x = values.subarray(b * blockSize, (b + 1) * blockSize);
+type Encoder = (block: DataView, x: Float32Array) => void;
+const encoders: Partial<Record<BlockDType, Encoder>> = {
+  q8_0: (v, x) => {
+    let peak = 0; // Math.max keeps a NaN
+    for (const value of x) peak = Math.max(peak, Math.abs(value));
+    const finite = Number.isFinite(peak);
+    const d = finite ? Math.fround(peak / 127) : Number.NaN;
+    const scale = inverse(d);
+    v.setUint16(0, numberToF16(d), true);
+    for (const [i, value] of x.entries()) v.setInt8(2 + i, finite ? roundAway(Math.fround(value * scale)) : 0);
+  },
+  q4_0: (v, x) => {
     let peak = 0; // the value of largest magnitude, with its sign
-    for (const v of x) if (Math.abs(v) > Math.abs(peak)) peak = v;
-    const at = b * blockBytes;
-    const d = Math.fround(dtype === "q8_0" ? Math.abs(peak) / 127 : peak / -8);
-    const inverse = d === 0 ? 0 : Math.fround(1 / d);
-    view.setUint16(at, numberToF16(d), true);
-    if (dtype === "q8_0") for (let i = 0; i < 32; i++) view.setInt8(at + 2 + i, roundAway(Math.fround((x[i] ?? 0) * inverse)));
-    else {
-      const q = (i: number): number => Math.min(15, Math.trunc(Math.fround(Math.fround((x[i] ?? 0) * inverse) + 8.5)));
-      for (let i = 0; i < 16; i++) view.setUint8(at + 2 + i, q(i) | (q(i + 16) << 4));
-    }
-  }
-  return out;
+    for (const value of x) if (Math.abs(value) > Math.abs(peak)) peak = value;
+    const d = Math.fround(peak / -8);
+    const scale = inverse(d);
+    v.setUint16(0, numberToF16(d), true);
+    const q = (i: number): number => Math.min(15, Math.trunc(Math.fround(Math.fround((x[i] ?? 0) * scale) + 8.5)));
+    for (let i = 0; i < 16; i++) v.setUint8(2 + i, q(i) | (q(i + 16) << 4));
+  },
+};
+
+/** 1 / d in f32; 0 when d is so small that there is none. */
+function inverse(d: number): number {
+  const value = Math.fround(1 / d);
+  return Number.isFinite(value) ? value : 0;
 }
 
 /** C's roundf: ties away from zero. */
 const roundAway = (x: number): number => Math.sign(x) * Math.floor(Math.abs(x) + 0.5);
+
+/** Values that a vector of `headDim` takes in whole q8_0 blocks, as KV caches keep them: the last block is filled up with zeros. */
+export const q8Dim = (headDim: number): number => dtypes.q8_0.blockSize * Math.ceil(headDim / dtypes.q8_0.blockSize);
+
+/**
+ * Encode whole blocks. q8_0 and q4_0 follow ggml's reference quantizer; the K formats are read only. A q8_0 block with a NaN or an
+ * infinity in it reads as NaN: its scale is the NaN 0x7e00, its codes are 0.
+ */
+export function quantize(dtype: BlockDType, values: Float32Array): Uint8Array<ArrayBuffer> {
+  const { blockBytes, blockSize } = dtypes[dtype];
+  if (values.length % blockSize !== 0)
+    throw new RlxError("ERR_QUANTIZE", `${dtype}: expected a multiple of ${blockSize} values, got ${values.length}`);
+  const encode = encoders[dtype];
+  if (!encode) throw new RlxError("ERR_QUANTIZE", `${dtype}: expected q8_0 or q4_0, other block formats are read only`);
+  const out = new Uint8Array((values.length / blockSize) * blockBytes);
+  for (let b = 0; b * blockSize < values.length; b++)
+    encode(new DataView(out.buffer, b * blockBytes, blockBytes), values.subarray(b * blockSize, (b + 1) * blockSize));
+  return out;
+}

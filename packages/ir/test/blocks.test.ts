@@ -119,6 +119,22 @@ describe("quantizing", () => {
     expect(f16ToNumber((quantize("q8_0", x)[0] ?? 0) | ((quantize("q8_0", x)[1] ?? 0) << 8))).toBe(1);
   });
 
+  test("a q8_0 block with a NaN or an infinity reads as NaN, its neighbours do not", () => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const x = new Float32Array(96).fill(127);
+      x[40] = bad;
+      const bytes = quantize("q8_0", x);
+      expect(Array.from(bytes.subarray(34, 68))).toEqual([0x00, 0x7e, ...new Array(32).fill(0)]);
+      const out = dequantize("q8_0", bytes);
+      expect(out.map((v, i) => (i >> 5 === 1 ? Number(Number.isNaN(v)) : v))).toEqual(new Float32Array(96).fill(127).fill(1, 32, 64));
+    }
+  });
+
+  test("a q8_0 block of numbers that are too small for a scale is zero", () => {
+    for (const tiny of [2 ** -149, 2 ** -130, -(2 ** -125)])
+      expect(quantize("q8_0", new Float32Array(32).fill(tiny)).subarray(0, 2)).toEqual(new Uint8Array(2));
+  });
+
   test("errors", () => {
     expect(() => quantize("q8_0", new Float32Array(33))).toThrowErrorMatchingInlineSnapshot(
       `[RlxError: q8_0: expected a multiple of 32 values, got 33]`,

@@ -14,7 +14,7 @@ const addable = ({ inputs, attrs }: NodeView): true | string => {
   );
 };
 
-/** native/cpu/copy.cpp, gather.cpp, kv.cpp: every dtype, moved as bytes. */
+/** native/cpu/copy.cpp, gather.cpp: every dtype, moved as bytes. */
 export const copyKernels: readonly Kernel[] = [
   kernel("reshape", { kernel: "copy" }),
   kernel("state_write", { kernel: "copy" }),
@@ -26,7 +26,6 @@ export const copyKernels: readonly Kernel[] = [
   kernel("iota", { params: (node) => [axisAttr(node)] }),
   kernel("gather", { params: (node) => [axisAttr(node)] }),
   kernel("scatter", { accepts: addable, params: (node) => [axisAttr(node), node.attrs.reduce === "add" ? 1 : 0] }),
-  kernel("kv_write", { params: ({ attrs }) => [attrs.layout === "head" ? 1 : 0] }),
   kernel("embedding"),
   kernel("dequantize"),
 ];

@@ -2,6 +2,7 @@ import type { Kernel } from "@rlxjs/runtime";
 import { attentionKernel } from "./attention.ts";
 import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
+import { kvKernels } from "./kv.ts";
 import { linearKernels } from "./linear.ts";
 import { normKernels } from "./norm.ts";
 import { reduceKernels } from "./reduce.ts";
@@ -13,6 +14,7 @@ export const nativeKernels: readonly Kernel[] = [
   ...normKernels,
   ...reduceKernels,
   ...copyKernels,
+  ...kvKernels,
   ...ropeKernels,
   ...linearKernels,
   attentionKernel,

@@ -1,102 +1,67 @@
-import { dimEquals, mulDims } from "../dim.ts";
-import { AttrError, RunError, ShapeError } from "../errors.ts";
 import { attr, defineOp, input } from "../op.ts";
-import { floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
-import { showType } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
-import { perSequence } from "./attention.ts";
-import { sameMemory } from "./copy.ts";
-import { expectRank, expectShape, headsOf } from "./rules.ts";
+import { kvPlaceAttrs, kvPlaces } from "./kv-plan.ts";
+import { inferKvWrite, type KvPair, runKvWrites } from "./kv-write-rules.ts";
+import { kvPairSamples, kvWriteSamples } from "./kv-write-samples.ts";
+
+const single = { cache: "cache", x: "x", headDim: "headDim" };
+const keys = { cache: "kCache", x: "k", headDim: "headDim" };
+const values = { cache: "vCache", x: "v", headDim: "valueDim" };
 
 export const kvWrite = defineOp({
   name: "kv_write",
   doc:
-    "Writes the rows of x [B, S, Hkv*D] at slots pos .. pos+S-1 of a cache, token [B, cap, Hkv*D] or head [B, Hkv, cap, D], in the cache's dtype " +
-    "(to nearest even); pos int [] or [B]. Rows that do not fit are an error, and then nothing is written.",
-  inputs: [input("cache", "float"), input("x", "float"), input("pos", "int")],
-  attrs: { layout: attr.oneOf("token", "head"), headDim: attr.int.optional },
+    "Writes tokens of x, token [N, S, H*D] or head (xLayout) [N, H, S, D], into a cache, token [B, cap, H*D] or head [B, H, cap, D], from position pos on, in " +
+    "the cache's dtype: bits when the dtypes agree, else to nearest even; q8_0: vectors filled up to whole blocks of 32, D is headDim. slots (int [N], all " +
+    "different): sequence of the cache for each of x, default its own, N = B. tokens (default all) and srcTokOffset (default 0): which tokens of x. pos, tokens, " +
+    "srcTokOffset: int [] or [N]. ring: position p lies in slot p mod cap; trim: a ring takes the newest cap tokens. What does not fit is an error, and " +
+    "then nothing is written.",
+  inputs: [input("cache", "weight"), input("x", "float"), ...kvPlaces],
+  attrs: { headDim: attr.int.optional, ...kvPlaceAttrs },
   traits: { writes: ["cache"] },
-  infer: ({ cache, x, pos }, { layout, headDim }) => {
-    expectRank("kv_write", "x", x, 3);
-    const [batch = 1, , width = 1] = x.shape;
-    if (layout === "token") {
-      expectRank("kv_write", "cache", cache, 3);
-      expectShape("kv_write", "cache", cache, [batch, cache.shape[1] ?? 1, width]);
-      if (headDim !== undefined) headsOf("kv_write", "x", x, headDim);
-    } else {
-      expectRank("kv_write", "cache", cache, 4);
-      const [b = 1, heads = 1, , dim = 1] = cache.shape;
-      if (!dimEquals(b, batch) || !dimEquals(mulDims(heads, dim), width))
-        throw new ShapeError("kv_write", `cache: expected [${batch}, H, capacity, D] with H*D = ${width}, got ${showType(cache)}`);
-      if (headDim !== undefined && headDim !== dim)
-        throw new AttrError("kv_write", `headDim: expected ${dim}, as in cache ${showType(cache)}, got ${headDim}`);
-    }
-    if (pos.shape.length > 0) expectShape("kv_write", "pos", pos, [batch]);
-    return cache;
-  },
-  reference: ({ cache, x, pos }, { layout }, out) => {
-    const [batch = 0, rows = 0, width = 0] = x.shape;
-    const capacity = cache.shape[layout === "token" ? 1 : 2] ?? 0;
-    const at = perSequence(pos, batch, () => 0);
-    const bad = at.findIndex((p) => p < 0 || p + rows > capacity);
-    if (bad >= 0)
-      throw new RunError(
-        "kv_write",
-        `pos of sequence ${bad}: expected 0 to ${capacity - rows} for ${rows} rows in ${capacity} slots, got ${at[bad]}`,
-      );
-    if (!sameMemory(out, cache)) out.bytes.set(cache.bytes);
-    const dim = layout === "token" ? width : (cache.shape[3] ?? 1);
-    const heads = width / dim; // token: a row is one run
-    const xv = x.values();
-    for (let b = 0; b < batch; b++)
-      for (let r = 0; r < rows; r++)
-        for (let h = 0; h < heads; h++) {
-          const target = ((b * heads + h) * capacity + (at[b] ?? 0) + r) * dim;
-          const source = (b * rows + r) * width + h * dim;
-          for (let d = 0; d < dim; d++) out.set(target + d, xv[source + d] ?? 0);
-        }
-  },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
-      floatDTypes.flatMap((from) => [
-        {
-          inputs: { cache: randomTensor(rng, d, [1, 5, 6]), x: randomTensor(rng, from, [1, 2, 6]), pos: Tensor.from("i32", [], [3]) },
-          attrs: { headDim: 3 },
-        },
-        {
-          inputs: { cache: randomTensor(rng, d, [2, 5, 6]), x: randomTensor(rng, from, [2, 1, 6]), pos: Tensor.from("i64", [2], [4, 0]) },
-          attrs: { headDim: 6 },
-        },
-        {
-          inputs: {
-            cache: randomTensor(rng, d, [2, 3, 7, 5]),
-            x: randomTensor(rng, from, [2, 3, 15]),
-            pos: Tensor.from("i32", [2], [1, 4]),
-          },
-          attrs: { layout: "head" as const, headDim: 5 },
-        },
-        {
-          inputs: { cache: randomTensor(rng, d, [1, 4, 2]), x: randomTensor(rng, from, [1, 0, 2]), pos: Tensor.from("i32", [], [4]) },
-          attrs: { headDim: 2 },
-        },
-      ]),
-    ),
+  infer: ({ cache, x, ...places }, attrs) => inferKvWrite("kv_write", { names: single, cache, x, headDim: attrs.headDim }, places, attrs),
+  reference: ({ cache, x, ...places }, attrs, out) =>
+    runKvWrites("kv_write", [{ names: single, cache, x, headDim: attrs.headDim, out }], places, attrs),
+  samples: kvWriteSamples,
 });
 
-export const stateWrite = defineOp({
-  name: "state_write",
-  doc: "Replaces all of a state by a value of the same type.",
-  inputs: [input("state", "any"), input("value", "any")],
-  traits: { writes: ["state"] },
-  infer: ({ state, value }) => {
-    if (state.dtype !== value.dtype) throw new ShapeError("state_write", `value: expected ${showType(state)}, got ${showType(value)}`);
-    expectShape("state_write", "value", value, state.shape);
-    return state;
+interface PairOperands<V> {
+  readonly kCache: V;
+  readonly vCache: V;
+  readonly k: V;
+  readonly v: V;
+}
+interface PairDims {
+  readonly headDim?: number | undefined;
+  readonly valueDim?: number | undefined;
+}
+function pairs<V>({ kCache, vCache, k, v }: PairOperands<V>, { headDim, valueDim }: PairDims): { k: KvPair<V>; v: KvPair<V> } {
+  return {
+    k: { names: keys, cache: kCache, x: k, headDim },
+    v: { names: values, cache: vCache, x: v, headDim: valueDim ?? headDim },
+  };
+}
+
+export const kvWritePair = defineOp({
+  name: "kv_write_pair",
+  doc:
+    "kv_write of K and V at the same places, as one step: both are checked before either is written. Dtypes, heads and capacities may differ; valueDim: the " +
+    "head dim of V, default headDim.",
+  inputs: [input("kCache", "weight"), input("vCache", "weight"), input("k", "float"), input("v", "float"), ...kvPlaces],
+  attrs: { headDim: attr.int.optional, valueDim: attr.int.optional, ...kvPlaceAttrs },
+  outputs: ["k", "v"],
+  traits: { writes: ["kCache", "vCache"] },
+  infer: ({ kCache, vCache, k, v, ...places }, attrs) => {
+    const both = pairs({ kCache, vCache, k, v }, attrs);
+    const infer = (pair: typeof both.k) => inferKvWrite("kv_write_pair", pair, places, attrs);
+    return { k: infer(both.k), v: infer(both.v) };
   },
-  reference: ({ value }, _, out) => out.bytes.set(value.bytes),
-  samples: (rng) =>
-    [...numericDTypes, "bool" as const].flatMap((d) => [
-      { inputs: { state: randomTensor(rng, d, [3, 5]), value: randomTensor(rng, d, [3, 5]) } },
-      { inputs: { state: randomTensor(rng, d, []), value: randomTensor(rng, d, []) } },
-    ]),
+  reference: ({ kCache, vCache, k, v, ...places }, attrs, out) => {
+    const both = pairs({ kCache, vCache, k, v }, attrs);
+    const targets = [
+      { ...both.k, out: out.k },
+      { ...both.v, out: out.v },
+    ];
+    runKvWrites("kv_write_pair", targets, places, attrs);
+  },
+  samples: kvPairSamples,
 });
