@@ -84,12 +84,34 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     expect(state.read("k").toArray()).toEqual([1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0]);
     state.writeRows("q", 0, Tensor.from("q8_0", [1, 32], new Float32Array(32).fill(127)));
     expect(state.readRows("q", 0, 2).values()).toEqual(Float32Array.from({ length: 64 }, (_, i) => (i < 32 ? 127 : 0)));
+    expect(state.readRows("k", 1, 1, 1).toArray()).toEqual([3, 4, 9, 10]);
+    state.writeRows("k", 1, Tensor.from("f16", [2, 1, 2], [5, 6, 11, 12]), 2);
+    expect(state.read("k").toArray()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect(() => state.readRows("k", 1, 1, 3)).toThrowErrorMatchingInlineSnapshot(`[StateError: state "k": rows: expected 0 to 0, got 1]`);
     expect(() => state.readRows("k", 1, 4)).toThrowErrorMatchingInlineSnapshot(`[StateError: state "k": rows: expected 0 to 3, got 4]`);
     expect(() => state.readRows("q", 1, 32)).toThrowErrorMatchingInlineSnapshot(
       `[StateError: state "q": axis: expected one of q8_0[2, 32] that has whole elements, got 1]`,
     );
     expect(() => state.writeRows("k", 0, rows)).toThrowErrorMatchingInlineSnapshot(
       `[StateError: state "k": expected f16[2, 3, 2], got f16[2, 2, 2]]`,
+    );
+  });
+
+  test("rows move to a set of another capacity, those behind them stay", () => {
+    const ofCapacity = (rows: number) => session.compileSync(define("rows", (g) => ({ y: g.mul(g.state("k", "f16", [2, rows, 2]), 1) })));
+    using small = ofCapacity(2);
+    using large = ofCapacity(4);
+    using from = session.createState(small);
+    using to = session.createState(large);
+    from.write("k", Tensor.from("f16", [2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]));
+    to.write("k", Tensor.from("f16", [2, 4, 2], new Array(16).fill(9)));
+    expect(to.copyRowsFrom(from, "k", 1, 2)).toBe(16);
+    expect(to.read("k").toArray()).toEqual([1, 2, 3, 4, 9, 9, 9, 9, 5, 6, 7, 8, 9, 9, 9, 9]);
+    expect(() => to.copyRowsFrom(from, "k", 1, 3)).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: state "k": rows: expected 0 to 2, got 3]`,
+    );
+    expect(() => to.copyRowsFrom(from, "k", 2, 1)).toThrowErrorMatchingInlineSnapshot(
+      `[StateError: state "k": expected f16[2, 4, 2] but for axis 2, got f16[2, 2, 2]]`,
     );
   });
 

@@ -1,6 +1,7 @@
-import { byteLength, dimMax, isBlock, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
+import { byteLength, dimMax, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
 import type { Backend, DeviceBuffer } from "./backend.ts";
 import type { OpenDevice } from "./device.ts";
+import { copyRows, rowLayout } from "./device-rows.ts";
 import { BusyError, StateError, UseAfterDisposeError } from "./errors.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { typeBytes } from "./storage.ts";
@@ -69,29 +70,48 @@ export class StateSet implements Disposable {
     buffer.bytes.set(tensor.bytes);
   }
 
-  /** A copy of the first `rows` of a state along `axis`, the other extents at their upper bounds: the filled part of a KV cache. */
-  readRows(name: string, axis: number, rows: number): Tensor {
+  /** A copy of `rows` rows of a state along `axis`, from row `from` on, the other extents at their upper bounds: a part of a KV cache. */
+  readRows(name: string, axis: number, rows: number, from = 0): Tensor {
     this.#usable();
     const { type, buffer } = this.#entry(name);
-    const region = rowRegion(name, type, axis, rows);
-    const out = new Uint8Array(region.outer * region.bytes);
-    for (let i = 0; i < region.outer; i++)
-      out.set(buffer.bytes.subarray(i * region.stride, i * region.stride + region.bytes), i * region.bytes);
-    return Tensor.fromBytes(type.dtype, region.shape, out);
+    const { shape, layout } = rowsAlong(name, type, axis, rows, from);
+    const out = Tensor.zeros(type.dtype, shape.with(axis, rows));
+    copyRows({ bytes: out.bytes, layout: { ...layout, extent: rows }, row: 0 }, { bytes: buffer.bytes, layout, row: from }, rows);
+    return out;
   }
 
-  /** Overwrite the first rows of a state along `axis` by a tensor as `readRows` gives it; the rows behind them stay as they are. */
-  writeRows(name: string, axis: number, tensor: Tensor): void {
+  /** Overwrite rows of a state along `axis`, from row `from` on, by a tensor as `readRows` gives it; the other rows stay as they are. */
+  writeRows(name: string, axis: number, tensor: Tensor, from = 0): void {
     this.#usable();
     const { type, buffer } = this.#entry(name);
-    const region = rowRegion(name, type, axis, tensor.shape[axis] ?? 0);
-    if (tensor.dtype !== type.dtype || showShape(tensor.shape) !== showShape(region.shape))
+    const rows = tensor.shape[axis] ?? 0;
+    const { shape, layout } = rowsAlong(name, type, axis, rows, from);
+    const expected = shape.with(axis, rows);
+    if (tensor.dtype !== type.dtype || showShape(tensor.shape) !== showShape(expected))
       throw new StateError(
         `state "${name}"`,
-        `expected ${type.dtype}${showShape(region.shape)}, got ${tensor.dtype}${showShape(tensor.shape)}`,
+        `expected ${type.dtype}${showShape(expected)}, got ${tensor.dtype}${showShape(tensor.shape)}`,
       );
-    const { bytes } = tensor;
-    for (let i = 0; i < region.outer; i++) buffer.bytes.set(bytes.subarray(i * region.bytes, (i + 1) * region.bytes), i * region.stride);
+    copyRows({ bytes: buffer.bytes, layout, row: from }, { bytes: tensor.bytes, layout: { ...layout, extent: rows }, row: 0 }, rows);
+  }
+
+  /**
+   * Copy the first `rows` of a state along `axis` from a set whose state of that name has the same type but for that extent, on the device: a
+   * KV cache moves to another capacity. Returns the bytes.
+   */
+  copyRowsFrom(other: StateSet, name: string, axis: number, rows: number): number {
+    this.#usable();
+    other.#usable();
+    const [target, source] = [this.#entry(name), other.#entry(name)];
+    const from = rowsAlong(name, source.type, axis, rows, 0);
+    const to = rowsAlong(name, target.type, axis, rows, 0);
+    if (target.type.dtype !== source.type.dtype || showShape(to.shape.with(axis, rows)) !== showShape(from.shape.with(axis, rows)))
+      throw new StateError(`state "${name}"`, `expected ${showType(target.type)} but for axis ${axis}, got ${showType(source.type)}`);
+    return copyRows(
+      { bytes: target.buffer.bytes, layout: to.layout, row: 0 },
+      { bytes: source.buffer.bytes, layout: from.layout, row: 0 },
+      rows,
+    );
   }
 
   /** Zero all states, or the named ones. */
@@ -170,19 +190,15 @@ export class StateSet implements Disposable {
   }
 }
 
-/** Where the first `rows` along an axis lie: `outer` runs of `bytes` bytes, `stride` apart. */
-function rowRegion(name: string, type: TensorType, axis: number, rows: number) {
-  const full = type.shape.map(dimMax);
-  const capacity = full[axis];
-  if (capacity === undefined || (axis === full.length - 1 && isBlock(type.dtype)))
-    throw new StateError(`state "${name}"`, `axis: expected one of ${showType(type)} that has whole elements, got ${axis}`);
-  if (!Number.isSafeInteger(rows) || rows < 0 || rows > capacity)
-    throw new StateError(`state "${name}"`, `rows: expected 0 to ${capacity}, got ${rows}`);
-  const row = byteLength(type.dtype, full.slice(axis + 1));
-  return {
-    shape: full.map((d, i) => (i === axis ? rows : d)),
-    outer: full.slice(0, axis).reduce((n, d) => n * d, 1),
-    stride: capacity * row,
-    bytes: rows * row,
-  };
+/** The layout of a state as rows along an axis, of which `rows` from row `from` on are there. */
+function rowsAlong(name: string, type: TensorType, axis: number, rows: number, from: number) {
+  const shape = type.shape.map(dimMax);
+  const layout = rowLayout(type.dtype, shape, axis);
+  if (!layout) throw new StateError(`state "${name}"`, `axis: expected one of ${showType(type)} that has whole elements, got ${axis}`);
+  const { extent } = layout;
+  if (!Number.isSafeInteger(from) || from < 0 || from > extent)
+    throw new StateError(`state "${name}"`, `from: expected 0 to ${extent}, got ${from}`);
+  if (!Number.isSafeInteger(rows) || rows < 0 || from + rows > extent)
+    throw new StateError(`state "${name}"`, `rows: expected 0 to ${extent - from}, got ${rows}`);
+  return { shape, layout };
 }
