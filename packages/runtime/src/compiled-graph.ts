@@ -12,6 +12,7 @@ import type { Miss, PassStats } from "./passes/pass.ts";
 import type { Program } from "./program.ts";
 import type { CompiledStats, Outputs, RunOptions } from "./run-options.ts";
 import { RunQueue } from "./run-queue.ts";
+import type { StateSet } from "./state.ts";
 import type { WeightStore } from "./weights.ts";
 
 /** What `Session.compile` hands over. */
@@ -186,6 +187,11 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   /** Rows (default: one) of an output of the last run that stayed on the device: it fed a handle, or `keep` named it. Rows along `axis`, default 1. */
   readOutputRow(output: Out, row: number, rows: HandleRows = {}): Tensor {
     return this.#runner.exclusive(() => this.#runner.gpu.readRow(output, row, rows));
+  }
+
+  /** Zeroed memory for the states of this graph: see `Session.createState` for several graphs. */
+  createState(): StateSet {
+    return this.#runner.createState();
   }
 
   /** Set a param after compiling; it goes before the store's weight of that name. Copied at the next run. */

@@ -166,6 +166,11 @@ export class GraphRunner<Out extends string> implements Disposable {
     });
   }
 
+  createState(): StateSet {
+    this.#usable();
+    return new StateSet(this.#device, this.states);
+  }
+
   setParam(name: string, tensor: Tensor): void {
     this.exclusive(() => {
       const type = this.params.get(name);
@@ -275,7 +280,7 @@ export class GraphRunner<Out extends string> implements Disposable {
   }
 
   #ownState(): StateSet {
-    this.#resources.state ??= new StateSet(this.#device, this.states);
+    this.#resources.state ??= this.createState();
     return this.#resources.state;
   }
 }
