@@ -7,6 +7,12 @@
 //   fma(a, b, c)    a * b + c; fused except with SSE4.2 and plain C++
 //   min max         of operands that are not NaN
 //   reduce_add4     four vectors summed to four floats, each in the order of reduce_add
+//   swap<N>         lane i becomes lane i xor N, N a power of two below kLanes
+//   RLX_SIMD_LOOKUP  defined with 8 lanes or more, and then there are
+//     lookup lookup2  per lane one of the kLanes floats of a vector, or of the 2 kLanes of two; index bits above are ignored
+//     gather(p, i)    p[i] per lane
+//     load_bits<W>(p, i, n)   fields i ... i + n - 1 of a stream of W-bit fields that begins at p, least significant bit first; i is a multiple
+//                     of kLanes, n is kLanes or 8. Bits above a lane's field are undefined.
 //   dot4(acc, w, x) acc[i] += sum over the four bytes of lane i of w (stored as q + kDotBias) times x (signed), exact in i32
 #pragma once
 #include <math.h>
@@ -32,6 +38,20 @@
 #ifndef RLX_ISA
 #define RLX_ISA generic
 #endif
+
+namespace rlx {
+namespace RLX_ISA {
+
+// Eight fields of W <= 8 bits, which are W bytes, by two loads that overlap.
+template <int W> RLX_INLINE uint64_t load_group(const uint8_t* p) {
+  uint32_t low, high;
+  memcpy(&low, p, 4);
+  memcpy(&high, p + W - 4, 4);
+  return low | static_cast<uint64_t>(high) << 8 * (W - 4);
+}
+
+} // namespace RLX_ISA
+} // namespace rlx
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "simd_avx512.h"

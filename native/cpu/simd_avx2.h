@@ -2,6 +2,7 @@
 #pragma once
 #include <immintrin.h>
 #define RLX_SIMD_HALF
+#define RLX_SIMD_LOOKUP
 
 namespace rlx {
 namespace RLX_ISA {
@@ -63,6 +64,27 @@ RLX_INLINE vmask eq(vi a, vi b) { return {_mm256_cmpeq_epi32(a.v, b.v)}; }
 RLX_INLINE vf select(vmask m, vf a, vf b) { return {_mm256_blendv_ps(b.v, a.v, _mm256_castsi256_ps(m.v))}; }
 RLX_INLINE vi select(vmask m, vi a, vi b) { return {_mm256_blendv_epi8(b.v, a.v, m.v)}; }
 
+template <int N> RLX_INLINE vf swap(vf a) {
+  if (N == 1) return {_mm256_permute_ps(a.v, 0xb1)};
+  if (N == 2) return {_mm256_permute_ps(a.v, 0x4e)};
+  return {_mm256_permute2f128_ps(a.v, a.v, 1)};
+}
+// Each lane gets the two bytes that its field may lie in.
+template <int W> RLX_INLINE vi load_bits(const uint8_t* p, size_t i, size_t) {
+  const int64_t x = static_cast<int64_t>(load_group<W>(p + i / 8 * W));
+  if (W == 8) return {_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(x))};
+#define RLX_BYTES(k) (static_cast<int>(0x80800000u) | ((k) * W / 8 + 1) << 8 | (k) * W / 8)
+  const __m256i bytes = _mm256_setr_epi32(RLX_BYTES(0), RLX_BYTES(1), RLX_BYTES(2), RLX_BYTES(3), RLX_BYTES(4), RLX_BYTES(5), RLX_BYTES(6), RLX_BYTES(7));
+#undef RLX_BYTES
+  const __m256i shift = _mm256_setr_epi32(0, W & 7, 2 * W & 7, 3 * W & 7, 4 * W & 7, 5 * W & 7, 6 * W & 7, 7 * W & 7);
+  return {_mm256_srlv_epi32(_mm256_shuffle_epi8(_mm256_set1_epi64x(x), bytes), shift)};
+}
+RLX_INLINE vf gather(const float* p, vi i) { return {_mm256_i32gather_ps(p, i.v, 4)}; }
+RLX_INLINE vf lookup(vf t, vi i) { return {_mm256_permutevar8x32_ps(t.v, i.v)}; }
+RLX_INLINE vf lookup2(vf low, vf high, vi i) {
+  return {_mm256_blendv_ps(lookup(low, i).v, lookup(high, i).v, _mm256_castsi256_ps(_mm256_slli_epi32(i.v, 28)))};
+}
+
 RLX_INLINE __m128i load_half(const uint16_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 RLX_INLINE __m128i load_half_n(const uint16_t* p, size_t n) {
   uint16_t t[kLanes] = {};
@@ -85,6 +107,9 @@ RLX_INLINE vi load_u16_n(const uint16_t* p, size_t n) { return {_mm256_cvtepu16_
 RLX_INLINE __m128i narrow(vi x) { return _mm_packus_epi32(_mm256_castsi256_si128(x.v), _mm256_extracti128_si256(x.v, 1)); }
 RLX_INLINE void store_u16(uint16_t* p, vi x) { store_half(p, narrow(x)); }
 RLX_INLINE void store_u16_n(uint16_t* p, vi x, size_t n) { store_half_n(p, narrow(x), n); }
+RLX_INLINE vf set1_f16(uint16_t h) { return {_mm256_cvtph_ps(_mm_set1_epi16(static_cast<int16_t>(h)))}; }
+RLX_INLINE vi load_s8(const void* p) { return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)))}; }
+RLX_INLINE vi load_u8(const void* p) { return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)))}; }
 RLX_INLINE void store_s8(int8_t* p, vi x) {
   const __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(x.v), _mm256_extracti128_si256(x.v, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(h, h));

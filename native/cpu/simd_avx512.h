@@ -6,6 +6,7 @@
 #endif
 #include <immintrin.h>
 #define RLX_SIMD_HALF
+#define RLX_SIMD_LOOKUP
 
 namespace rlx {
 namespace RLX_ISA {
@@ -65,6 +66,28 @@ RLX_INLINE vmask eq(vi a, vi b) { return {_mm512_cmpeq_epi32_mask(a.v, b.v)}; }
 RLX_INLINE vf select(vmask m, vf a, vf b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
 RLX_INLINE vi select(vmask m, vi a, vi b) { return {_mm512_mask_blend_epi32(m.v, b.v, a.v)}; }
 
+template <int N> RLX_INLINE vf swap(vf a) {
+  if (N == 1) return {_mm512_permute_ps(a.v, 0xb1)};
+  if (N == 2) return {_mm512_permute_ps(a.v, 0x4e)};
+  if (N == 4) return {_mm512_shuffle_f32x4(a.v, a.v, 0xb1)};
+  return {_mm512_shuffle_f32x4(a.v, a.v, 0x4e)};
+}
+// Each lane gets the two bytes that its field may lie in.
+template <int W> RLX_INLINE vi load_bits(const uint8_t* p, size_t i, size_t n) {
+  const __m128i x = _mm_maskz_loadu_epi8(static_cast<__mmask16>((1u << (n * W / 8)) - 1u), p + i / 8 * W);
+  if (W == 8) return {_mm512_cvtepu8_epi32(x)};
+#define RLX_BYTES(k) (static_cast<int>(0x80800000u) | ((k) * W / 8 + 1) << 8 | (k) * W / 8)
+  const __m512i bytes = _mm512_setr_epi32(RLX_BYTES(0), RLX_BYTES(1), RLX_BYTES(2), RLX_BYTES(3), RLX_BYTES(4), RLX_BYTES(5), RLX_BYTES(6), RLX_BYTES(7),
+                                          RLX_BYTES(8), RLX_BYTES(9), RLX_BYTES(10), RLX_BYTES(11), RLX_BYTES(12), RLX_BYTES(13), RLX_BYTES(14), RLX_BYTES(15));
+#undef RLX_BYTES
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i shift = _mm512_and_si512(_mm512_mullo_epi32(lane, _mm512_set1_epi32(W)), _mm512_set1_epi32(7));
+  return {_mm512_srlv_epi32(_mm512_shuffle_epi8(_mm512_broadcast_i32x4(x), bytes), shift)};
+}
+RLX_INLINE vf gather(const float* p, vi i) { return {_mm512_i32gather_ps(i.v, p, 4)}; }
+RLX_INLINE vf lookup(vf t, vi i) { return {_mm512_permutexvar_ps(i.v, t.v)}; }
+RLX_INLINE vf lookup2(vf low, vf high, vi i) { return {_mm512_permutex2var_ps(low.v, i.v, high.v)}; }
+
 RLX_INLINE vf load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
 RLX_INLINE vf load_f16_n(const uint16_t* p, size_t n) { return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p))}; }
 RLX_INLINE void store_f16(uint16_t* p, vf x) {
@@ -77,6 +100,9 @@ RLX_INLINE vi load_u16(const uint16_t* p) { return {_mm512_cvtepu16_epi32(_mm256
 RLX_INLINE vi load_u16_n(const uint16_t* p, size_t n) { return {_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(n), p))}; }
 RLX_INLINE void store_u16(uint16_t* p, vi x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x.v)); }
 RLX_INLINE void store_u16_n(uint16_t* p, vi x, size_t n) { _mm512_mask_cvtepi32_storeu_epi16(p, first(n), x.v); }
+RLX_INLINE vf set1_f16(uint16_t h) { return {_mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(h)))}; }
+RLX_INLINE vi load_s8(const void* p) { return {_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)))}; }
+RLX_INLINE vi load_u8(const void* p) { return {_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)))}; }
 RLX_INLINE void store_s8(int8_t* p, vi x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x.v)); }
 
 RLX_INLINE __m128 fold16(__m512 x) {

@@ -81,6 +81,8 @@ RLX_INLINE vmask eq(vi a, vi b) { RLX_EACH(vmask, a.v[i] == b.v[i]); }
 RLX_INLINE vf select(vmask m, vf a, vf b) { RLX_EACH(vf, m.v[i] ? a.v[i] : b.v[i]); }
 RLX_INLINE vi select(vmask m, vi a, vi b) { RLX_EACH(vi, m.v[i] ? a.v[i] : b.v[i]); }
 
+template <int N> RLX_INLINE vf swap(vf a) { RLX_EACH(vf, a.v[i ^ N]); }
+
 RLX_INLINE vi load_u16(const uint16_t* p) { RLX_EACH(vi, p[i]); }
 RLX_INLINE vi load_u16_n(const uint16_t* p, size_t n) { RLX_EACH(vi, i < n ? p[i] : 0); }
 RLX_INLINE void store_u16_n(uint16_t* p, vi x, size_t n) {

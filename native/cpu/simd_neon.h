@@ -76,6 +76,8 @@ RLX_INLINE vmask eq(vi a, vi b) { return {vceqq_s32(a.v, b.v)}; }
 RLX_INLINE vf select(vmask m, vf a, vf b) { return {vbslq_f32(m.v, a.v, b.v)}; }
 RLX_INLINE vi select(vmask m, vi a, vi b) { return {vbslq_s32(m.v, a.v, b.v)}; }
 
+template <int N> RLX_INLINE vf swap(vf a) { return {N == 1 ? vrev64q_f32(a.v) : vextq_f32(a.v, a.v, 2)}; }
+
 RLX_INLINE uint16x4_t load_half_n(const uint16_t* p, size_t n) {
   uint16_t t[kLanes] = {};
   memcpy(t, p, n * sizeof *t);

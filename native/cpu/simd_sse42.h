@@ -75,6 +75,8 @@ RLX_INLINE vmask eq(vi a, vi b) { return {_mm_cmpeq_epi32(a.v, b.v)}; }
 RLX_INLINE vf select(vmask m, vf a, vf b) { return {_mm_blendv_ps(b.v, a.v, _mm_castsi128_ps(m.v))}; }
 RLX_INLINE vi select(vmask m, vi a, vi b) { return {_mm_blendv_epi8(b.v, a.v, m.v)}; }
 
+template <int N> RLX_INLINE vf swap(vf a) { return {_mm_shuffle_ps(a.v, a.v, N == 1 ? 0xb1 : 0x4e)}; }
+
 RLX_INLINE vi load_u16(const uint16_t* p) { return {_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))}; }
 RLX_INLINE vi load_u16_n(const uint16_t* p, size_t n) {
   uint16_t t[kLanes] = {};
