@@ -88,7 +88,9 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
       expect(() => compiled.bindHandle("out1", f32([0]))).toThrow(UnknownInputError);
       expect(() => compiled.bindHandle("state", Tensor.zeros("f16", [1]))).toThrow(InputDTypeError);
       expect(() => compiled.bindHandle("state", f32([1, 2]))).toThrow(InputShapeError);
-      expect(() => compiled.readHandle("state")).toThrowErrorMatchingInlineSnapshot(`[HandleError: graph "counter": handle "state": is not bound; bound: none]`);
+      expect(() => compiled.readHandle("state")).toThrowErrorMatchingInlineSnapshot(
+        `[HandleError: graph "counter": handle "state": is not bound; bound: none]`,
+      );
       using wide = session.compileSync(concat(1, 2));
       expect(() => wide.bindHandle("past", Tensor.zeros("f32", [1, 2, 2]), { feed: "all" })).toThrow(FeedError);
     });
@@ -119,7 +121,9 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
       using compiled = session.compileSync(concat(1, 4));
       compiled.bindGpuHandle("past", Tensor.zeros("f32", [1, 4, 2]));
       expect(() => compiled.setGpuHandleFeed("past", "all")).toThrow(FeedError);
-      expect(() => compiled.setGpuHandleFeed("past", "all")).toThrowErrorMatchingInlineSnapshot(`[FeedError: graph "concat 1x4": feed of handle "past" from output "all": expected f32[1, 4, 2], got f32[1, 5, 2]: row 4 of axis 1 would be lost, feed rows instead]`);
+      expect(() => compiled.setGpuHandleFeed("past", "all")).toThrowErrorMatchingInlineSnapshot(
+        `[FeedError: graph "concat 1x4": feed of handle "past" from output "all": expected f32[1, 4, 2], got f32[1, 5, 2]: row 4 of axis 1 would be lost, feed rows instead]`,
+      );
       for (let past = 0; past < 4; past++) {
         const x = f32([past + 1, -past], [1, 1, 2]);
         const { sum } = await compiled.runFeedGpuHandle({ x }, { past: { output: "all", srcRow: 4, dstRow: past } });
@@ -204,7 +208,9 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
       expect(() => compiled.readOutputRow("all", 0, { axis: 3 })).toThrow(OutputError);
       expect(() => compiled.readOutputRow("sum", 0)).toThrow(OutputError);
       compiled.runSync({ inputs });
-      expect(() => compiled.readOutputRow("all", 0)).toThrowErrorMatchingInlineSnapshot(`[OutputError: graph "concat 2x2": output "all": did not stay on the device in the last run: name it in \`keep\`]`);
+      expect(() => compiled.readOutputRow("all", 0)).toThrowErrorMatchingInlineSnapshot(
+        `[OutputError: graph "concat 2x2": output "all": did not stay on the device in the last run: name it in \`keep\`]`,
+      );
       expect(() => compiled.runSync({ inputs, keep: ["none" as "all"] })).toThrow(OutputError);
     });
 
@@ -275,7 +281,9 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
         { ...row, output: "sum" as const },
       ])
         expect(() => compiled.runSync({ inputs: { x }, feeds: { past: feed } }), JSON.stringify(feed)).toThrow(FeedError);
-      expect(() => compiled.runSync({ inputs: { x }, feeds: { past: { ...row, dstRow: 4 } } })).toThrowErrorMatchingInlineSnapshot(`[FeedError: graph "concat 1x4": feed of handle "past" from output "all": expected rows within the 4 of the handle, got 4 to 4]`);
+      expect(() => compiled.runSync({ inputs: { x }, feeds: { past: { ...row, dstRow: 4 } } })).toThrowErrorMatchingInlineSnapshot(
+        `[FeedError: graph "concat 1x4": feed of handle "past" from output "all": expected rows within the 4 of the handle, got 4 to 4]`,
+      );
       expect(() => compiled.runSync({ inputs: { x }, feeds: { x: "all" } })).toThrow(HandleError);
       using symbolic = session.compileSync(growing(1));
       expect(() => symbolic.bindGpuHandle("past", Tensor.zeros("f32", [1, 5, 2]))).toThrow(InputShapeError);

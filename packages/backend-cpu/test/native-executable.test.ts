@@ -141,6 +141,24 @@ describe.skipIf(!addon)("the native executor", () => {
     expect(b.stats()).toMatchObject({ runs: 2, nativeCalls: 4, hostSteps: 2 });
   });
 
+  test("works on memory of the device in place, with host steps too, and keeps it as long as it runs", async () => {
+    using backend = native();
+    const graph = define("host first", (g) => g.neg(g.softmax(g.input("x", "f32", [1, 4]))));
+    const program = lowerGraph(graph, { kernels: backend.kernels.filter((k) => k.op !== "softmax") });
+    expect(program.steps.map((s) => s.kernel)).toEqual(["reference", "elementwise"]);
+    using loaded = backend.load(program, bound(program));
+    const [x, y] = [backend.allocate(16), backend.allocate(16)];
+    const run = loaded.run(call([], [x.bytes], [y.bytes]));
+    // The first step runs later, on this thread: it sees what is in the memory then.
+    x.bytes.set(Tensor.from("f32", [1, 4], [-1e9, 0, -1e9, -1e9]).bytes);
+    await run;
+    expect(Tensor.fromBytes("f32", [4], y.bytes).toArray()).toEqual([-0, -1, -0, -0]);
+    const last = loaded.run(call([], [x.bytes], [y.bytes]));
+    x[Symbol.dispose]();
+    await last;
+    y[Symbol.dispose]();
+  });
+
   test("refuses programs and calls that would leave their buffers", () => {
     using backend = native();
     const program = chain(backend, 1);

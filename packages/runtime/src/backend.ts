@@ -2,7 +2,16 @@ import type { AnyOpDef, AttrRecord, Dim, Tensor, TensorType } from "@rlxjs/ir";
 import type { Program } from "./program.ts";
 
 /** Names of the reference system's devices; a backend registers under one of them. */
-export type Device = "cpu" | "metal" | "webgpu" | "cuda" | "mlx" | "ane" | "rocm" | "tpu" | "gpu" | "vulkan" | "opengl" | "directx";
+export const devices = ["cpu", "metal", "webgpu", "cuda", "mlx", "ane", "rocm", "tpu", "gpu", "vulkan", "opengl", "directx"] as const;
+export type Device = (typeof devices)[number];
+
+const residentKv: ReadonlySet<Device> = new Set<Device>(["cpu", "mlx", "metal", "cuda", "rocm", "gpu", "vulkan"]);
+
+/**
+ * Whether KV caches may stay in memory of the device between runs, as handles. The reference system says so of its GPUs; here also of the
+ * CPU, where such memory is native and never a JavaScript array.
+ */
+export const deviceSupportsGpuKv = (device: Device): boolean => residentKv.has(device);
 
 /** A node as a backend sees it: types, attributes, and which operands are weights. */
 export interface NodeView {

@@ -1,0 +1,145 @@
+import { define, Tensor } from "@rlxjs/ir";
+import { BusyError, KernelError, nextTask, Session, UseAfterDisposeError } from "@rlxjs/runtime";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import "@rlxjs/backend-cpu";
+
+const f32 = (...values: number[]) => Tensor.from("f32", [values.length], values);
+
+/** Adds the element `at` of a table to the state: fails where there is none. */
+const walk = define("walk", (g) => {
+  const state = g.input("state", "f32", [1]);
+  const table = g.input("table", "f32", [3]);
+  return { next: g.add(g.mul(state, 2), g.gather(table, g.input("at", "i32", [1]), { axis: 0 })) };
+});
+const at = (index: number) => Int32Array.of(index);
+
+describe.each(["reference", "native"] as const)("%s kernels", async (kernels) => {
+  const session = await Session.open({ device: "cpu", kernels });
+  afterAll(() => session[Symbol.dispose]());
+
+  function walker() {
+    const compiled = session.compileSync(walk);
+    compiled.bindGpuHandle("state", f32(0));
+    compiled.bindHandle("table", f32(1, 10, 100));
+    compiled.setGpuHandleFeed("state", "next");
+    return compiled;
+  }
+
+  test("runs that are committed run in their order, on copies of their inputs", async () => {
+    using compiled = walker();
+    const index = at(0);
+    for (let i = 0; i < 3; i++) {
+      index[0] = i;
+      compiled.commitNoWait({ inputs: { at: index }, read: ["next"] });
+    }
+    index[0] = 9;
+    expect((await compiled.syncPending())?.next.toArray()).toEqual([4 + 20 + 100]);
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([124]);
+    expect(await compiled.syncPending(), "nothing is pending").toBeUndefined();
+  });
+
+  test("a list of runs gives the outputs of each", async () => {
+    using compiled = walker();
+    const runs = [0, 1, 2].map((i) => ({ inputs: { at: at(i) }, read: ["next"] as const }));
+    const [first, second] = await Promise.all([compiled.runPipelined(runs), compiled.runPipelined(runs.slice(0, 1))]);
+    expect(first.map(({ next }) => next.toArray())).toEqual([[1], [12], [124]]);
+    expect(
+      second.map(({ next }) => next.toArray()),
+      "behind the first list",
+    ).toEqual([[249]]);
+    expect(await compiled.runPipelined([])).toEqual([]);
+  });
+
+  test("other uses are refused while runs are pending, and queued runs while another one is under way", async () => {
+    using compiled = walker();
+    compiled.commitNoWait({ inputs: { at: at(0) } });
+    const refused = compiled.run({ inputs: { at: at(1) } });
+    expect(() => compiled.readGpuHandle("state")).toThrow(BusyError);
+    await expect(refused).rejects.toThrow(BusyError);
+    await compiled.syncPending();
+    const run = compiled.run({ inputs: { at: at(1) } });
+    expect(() => compiled.commitNoWait({ inputs: { at: at(2) } })).toThrow(BusyError);
+    await expect(compiled.runPipelined([{ inputs: { at: at(2) } }])).rejects.toThrow(BusyError);
+    await run;
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([12]);
+  });
+
+  test("a failure is delivered once; runs behind it do not run, later ones do", async () => {
+    using compiled = walker();
+    for (const i of [0, 7, 1]) compiled.commitNoWait({ inputs: { at: at(i) } });
+    await expect(compiled.syncPending()).rejects.toThrow(KernelError);
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([1]);
+    expect(await compiled.syncPending()).toBeUndefined();
+    compiled.commitNoWait({ inputs: { at: at(1) } });
+    await compiled.syncPending();
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([12]);
+    await expect(compiled.runPipelined([3, 0].map((i) => ({ inputs: { at: at(i) } })))).rejects.toThrow(KernelError);
+    await compiled.runPipelined([{ inputs: { at: at(2) } }]);
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([124]);
+  });
+
+  test("a failure that nobody waits for is no unhandled rejection, and stops what comes behind it", async () => {
+    const unhandled: unknown[] = [];
+    const listen = (reason: unknown): number => unhandled.push(reason);
+    process.on("unhandledRejection", listen);
+    onTestFinished(() => void process.off("unhandledRejection", listen));
+    using compiled = walker();
+    compiled.commitNoWait({ inputs: { at: at(7) } });
+    for (let i = 0; i < 100 && isBusy(compiled); i++) await nextTask();
+    await nextTask();
+    expect(unhandled).toEqual([]);
+    compiled.commitNoWait({ inputs: { at: at(1) } });
+    await expect(compiled.syncPending()).rejects.toThrow(KernelError);
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([0]);
+  });
+
+  test("an aborted run ends with the reason, before or while it runs", async () => {
+    using compiled = walker();
+    const stop = new AbortController();
+    compiled.commitNoWait({ inputs: { at: at(0) } });
+    compiled.commitNoWait({ inputs: { at: at(1) }, signal: stop.signal });
+    stop.abort("enough");
+    await expect(compiled.syncPending()).rejects.toBe("enough");
+    expect(compiled.readGpuHandle("state").toArray()).toEqual([1]);
+  });
+
+  test("disposing fails the runs that are pending, and refuses further ones", async () => {
+    const compiled = walker();
+    for (const i of [0, 1, 2]) compiled.commitNoWait({ inputs: { at: at(i) } });
+    compiled[Symbol.dispose]();
+    await expect(compiled.syncPending()).rejects.toThrow(UseAfterDisposeError);
+    expect(() => compiled.commitNoWait()).toThrow(UseAfterDisposeError);
+    await expect(compiled.runPipelined([{}])).rejects.toThrow(UseAfterDisposeError);
+  });
+});
+
+function isBusy(compiled: { readHandle(name: string): Tensor }): boolean {
+  try {
+    compiled.readHandle("table");
+    return false;
+  } catch (error) {
+    if (error instanceof BusyError) return true;
+    throw error;
+  }
+}
+
+test("the event loop is free while queued runs work", async () => {
+  using session = await Session.open({ device: "cpu" });
+  const slow = define("slow", (g) => {
+    let x = g.input("x", "f32", [256, 256]);
+    for (let i = 0; i < 20; i++) x = g.softmax(g.matmul(x, x));
+    return { y: x };
+  });
+  using compiled = await session.compile(slow);
+  const inputs = { x: new Float32Array(256 * 256).fill(0.01) };
+  let longest = 0;
+  let before = performance.now();
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - before);
+    before = performance.now();
+  }, 1);
+  const started = performance.now();
+  await compiled.runPipelined(Array.from({ length: 10 }, () => ({ inputs, read: [] })));
+  clearInterval(timer);
+  expect(longest).toBeLessThan((performance.now() - started) / 2);
+});
