@@ -1,5 +1,6 @@
-// `npm run example NAME [ARGUMENTS]`: sets up what is missing, then runs examples/NAME.ts, which Node 20 cannot read as it is.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+// `npm run example NAME [ARGUMENTS]`: sets up what is missing, then runs examples/NAME.ts or examples/NAME/main.ts, which Node 20 cannot
+// read as they are.
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { argv, chdir, exit, stderr } from "node:process";
 import { pathToFileURL } from "node:url";
@@ -13,14 +14,9 @@ if (!names.includes(name)) {
 }
 setup();
 chdir(root);
-const { transform } = await import("esbuild");
-const { code } = await transform(readFileSync(join(root, "examples", `${name}.ts`), "utf8"), {
-  loader: "ts",
-  target: "node20",
-  format: "esm",
-});
-const folder = join(root, ".cache", "examples");
-mkdirSync(folder, { recursive: true });
-const file = join(folder, `${name}.mjs`);
-writeFileSync(file, code);
-await import(pathToFileURL(file).href);
+const { build } = await import("esbuild");
+const single = join(root, "examples", `${name}.ts`);
+const entry = existsSync(single) ? single : join(root, "examples", name, "main.ts");
+const outfile = join(root, ".cache", "examples", `${name}.mjs`);
+await build({ entryPoints: [entry], outfile, bundle: true, packages: "external", format: "esm", target: "node20" });
+await import(pathToFileURL(outfile).href);

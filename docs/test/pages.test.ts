@@ -2,29 +2,30 @@ import { execFile } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { transform } from "esbuild";
+import { build } from "esbuild";
 import { beforeAll, describe, expect, test } from "vitest";
 import { blocks, root } from "./blocks.ts";
 
 const run = promisify(execFile);
 const folder = join(root, ".cache", "docs");
-const examples = readdirSync(join(root, "examples")).map((file) => {
-  const page = `examples/${file}`;
-  return { page, line: 1, code: readFileSync(join(root, page), "utf8") };
+const nameOf = (page: string, line: number): string => `${page.replace(/\W/g, "-")}-${line}`;
+/** Modules on pages, written to files; `file` is what runs. */
+const onPages = blocks
+  .filter(({ language, info }) => language === "ts" && info === "")
+  .map(({ page, line, code }) => ({ page, line, code, file: join(folder, `${nameOf(page, line)}.ts`) }));
+/** `examples/NAME.ts`, or `examples/NAME/main.ts` of an example with more files. */
+const examples = readdirSync(join(root, "examples"), { withFileTypes: true }).map((entry) => {
+  const page = `examples/${entry.name}${entry.isDirectory() ? "/main.ts" : ""}`;
+  return { page, line: 1, code: readFileSync(join(root, page), "utf8"), file: join(root, page) };
 });
-const modules = [...blocks.filter(({ language, info }) => language === "ts" && info === ""), ...examples].map(({ page, line, code }) => ({
-  page,
-  line,
-  code,
-  name: `${page.replace(/\W/g, "-")}-${line}`,
-}));
+const modules = [...onPages, ...examples];
 const consoles = blocks.filter(({ language }) => language === "console");
 
 beforeAll(() => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const { name, code } of modules) writeFileSync(join(folder, `${name}.ts`), code);
-  writeFileSync(join(folder, "tsconfig.json"), '{ "extends": "../../tsconfig.test.json", "include": ["*.ts"] }');
+  for (const { file, code } of onPages) writeFileSync(file, code);
+  writeFileSync(join(folder, "tsconfig.json"), '{ "extends": "../../tsconfig.test.json", "include": ["*.ts", "../../examples"] }');
 });
 
 test("every page has code that runs", () => {
@@ -37,12 +38,11 @@ test("modules are well typed", async () => {
   expect(await checked.catch((error: { stdout: string }) => error)).toMatchObject({ stdout: "" });
 });
 
-describe.each(modules)("$page:$line", ({ name, code }) => {
+describe.each(modules)("$page:$line", ({ page, line, code, file }) => {
   test("runs and prints what it says", async () => {
-    const { code: javascript } = await transform(code, { loader: "ts", target: "node20", format: "esm" });
-    const file = join(folder, `${name}.mjs`);
-    writeFileSync(file, javascript);
-    const { stdout } = await run(process.execPath, [file], { cwd: root });
+    const outfile = join(folder, `${nameOf(page, line)}.mjs`);
+    await build({ entryPoints: [file], outfile, bundle: true, packages: "external", format: "esm", target: "node20" });
+    const { stdout } = await run(process.execPath, [outfile], { cwd: root });
     const printed = stdout.split("\n");
     expect(stdout).not.toBe("");
     for (const [, expected] of code.matchAll(/\/\/ => (.*)$/gm)) expect(printed).toContain(expected);
