@@ -260,12 +260,7 @@ export class GraphRunner<Out extends string> implements Disposable {
     return { call, unlockState: state?.acquire() ?? (() => undefined), finish };
   }
 
-  #finish(
-    results: ReadonlyMap<Out, Tensor>,
-    resident: ResidentRun<Out>,
-    delivered: ReadonlySet<Out>,
-    toDeviceBytes: number,
-  ): Outputs<Out> {
+  #finish(results: ReadonlyMap<Out, Tensor>, resident: ResidentRun<Out>, delivered: ReadonlySet<Out>, toDeviceBytes: number): Outputs<Out> {
     let toHostBytes = 0;
     for (const [name, { bytes }] of results) {
       const computed = resident.outputs.get(name);

@@ -57,7 +57,8 @@ export class GraphSet<Kind extends string> implements Disposable {
   stats(): GraphStats {
     const sum: Record<string, number> = { graphs: this.#compiled.length };
     for (const graph of this.#compiled) for (const [key, value] of Object.entries(graph.stats())) sum[key] = (sum[key] ?? 0) + value;
-    return { graphs: 0, compiles: 0, runs: 0, nativeCalls: 0, hostSteps: 0, stateCopies: 0, arenaBytes: 0, ...sum };
+    const copies = { stateCopies: 0, deviceCopyBytes: 0, toHostBytes: 0, toDeviceBytes: 0 };
+    return { graphs: 0, compiles: 0, runs: 0, nativeCalls: 0, hostSteps: 0, arenaBytes: 0, ...copies, ...sum };
   }
 
   /** Graphs that are compiling or running are freed when they have ended. */
