@@ -29,3 +29,4 @@ export { type KvCacheOption, type KvCacheType, type KvFormats, kvBytesPerToken, 
 export * from "./model/language-model.ts";
 export * from "./kv/index.ts";
 export * from "./speculative/index.ts";
+export * from "./prompt-cache/index.ts";

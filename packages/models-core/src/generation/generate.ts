@@ -51,12 +51,16 @@ export interface GenerationContext {
   readonly prompt: readonly number[];
   readonly endIds: readonly number[];
   readonly vocabSize: number;
+  /** Logits [vocab] behind the prompt, when the sequence holds all of it already. */
+  readonly promptLogits?: Float32Array | undefined;
+  /** Called with the logits behind a prompt that had to be run, when the text has ended: not when it failed or was aborted. */
+  readonly keepPrompt?: ((logits: Float32Array<ArrayBuffer>) => void) | undefined;
   readonly now: () => number;
 }
 
 /** Prefill the prompt behind what the sequence already shares with it, then decode: token by token, or several when they were guessed right. */
 export async function* generate(context: GenerationContext, options: GenerateOptions): AsyncGenerator<GenerationChunk, void, void> {
-  const { sequence, decoder, prompt, now } = context;
+  const { sequence, decoder, prompt, promptLogits, keepPrompt, now } = context;
   const { maxTokens = Number.POSITIVE_INFINITY, signal } = options;
   if (prompt.length === 0) throw new RlxError("ERR_EMPTY_PROMPT", "prompt: expected at least one token, got none");
   if (prompt.length > sequence.capacity)
@@ -70,19 +74,19 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
   const speculation = open && new Speculation(sequence, sampler, open.drafter, options.speculative?.tokens ?? 4);
   const stops = new StopMatcher(typeof options.stop === "string" ? [options.stop] : (options.stop ?? []));
   const ends = new Set(options.stopTokens ?? context.endIds);
-  // At least one token must run, to have logits.
-  const reusedTokens = Math.min(commonPrefix(sequence.tokens, prompt), prompt.length - 1);
+  // Unless its logits are known, at least one token must run.
+  const reusedTokens = Math.min(commonPrefix(sequence.tokens, prompt), prompt.length - (promptLogits ? 0 : 1));
   sequence.truncate(reusedTokens);
   const started = now();
   const history = [...prompt];
   let first = started;
   let generated = 0;
+  let ranPrompt: Float32Array<ArrayBuffer> | undefined;
   let pending: readonly number[] = prompt.slice(reusedTokens);
 
-  const finish = (finishReason: FinishReason, text: string, ids: readonly number[]): GenerationChunk => ({
-    text,
-    ids,
-    summary: {
+  const finish = (finishReason: FinishReason, text: string, ids: readonly number[]): GenerationChunk => {
+    if (ranPrompt) keepPrompt?.(ranPrompt);
+    const summary: GenerationSummary = {
       finishReason,
       promptTokens: prompt.length,
       reusedTokens,
@@ -90,8 +94,9 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
       prefillMs: first - started,
       decodeMs: generated > 0 ? now() - first : 0,
       ...(speculation ? { speculation: speculation.counts } : {}),
-    },
-  });
+    };
+    return { text, ids, summary };
+  };
   const rest = (): string => {
     const last = stops.push(decoder.flush());
     return last.stop === undefined ? last.text + stops.flush() : last.text;
@@ -104,7 +109,10 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
       const guessed = await speculation.step({ token, history, room: maxTokens - generated, signal });
       if (guessed) return guessed;
     }
-    const next = await sequence.append(pending, { logits: !sampler.greedy, signal });
+    if (generated === 0 && promptLogits) return [sampler.next(promptLogits.slice(), history)];
+    const keeps = generated === 0 && keepPrompt !== undefined;
+    const next = await sequence.append(pending, { logits: keeps || !sampler.greedy, signal });
+    if (keeps && next.logits) ranPrompt = next.logits.slice() as Float32Array<ArrayBuffer>;
     return [next.logits ? sampler.next(next.logits, history) : next.greedy];
   };
 

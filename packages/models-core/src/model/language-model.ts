@@ -4,17 +4,22 @@ import type { ModelConfig } from "../config/model-config.ts";
 import { families } from "../families/index.ts";
 import { type GenerateOptions, type GenerationChunk, generate, type TextDecoderStream } from "../generation/generate.ts";
 import type { SnapshotSequence } from "../generation/sequence.ts";
+import { modelFingerprint } from "../prompt-cache/fingerprint.ts";
+import { PromptCache, type PromptCacheOptions } from "../prompt-cache/prompt-cache.ts";
 import { type ChatMessage, StreamDecoder, type Tokenizer } from "../tokenizer/index.ts";
 import { DecoderModel } from "./decoder-model.ts";
 import { EncoderModel, type Encoding } from "./encoder-model.ts";
 import type { GraphStats } from "./graph-set.ts";
 import { type KvCacheOption, type KvFormats, kvFormatsOf } from "./kv-formats.ts";
+import { PromptReuse } from "./prompt-reuse.ts";
 
 export interface ModelOptions {
   /** Positions of a sequence, prompt and generated text together. Default: the model's own, at most 4096. */
   readonly contextLength?: number;
   /** How keys and values are kept. Default f16. */
   readonly kvCache?: KvCacheOption;
+  /** Keep prompts that have been run, so that they need not be run again: up to so many bytes, or in a cache that models of one fingerprint share. Default: none. */
+  readonly promptCache?: PromptCache | Pick<PromptCacheOptions, "maxBytes">;
 }
 
 /** Everything a model is made of, whatever file it came from. */
@@ -44,6 +49,8 @@ export class LanguageModel implements Disposable {
   readonly #parts: ModelParts;
   readonly #decoder: DecoderModel | undefined;
   readonly #encoder: EncoderModel | undefined;
+  readonly #reuse: PromptReuse | undefined;
+  #fingerprint: string | undefined;
   #disposed = false;
 
   /** Takes over the session and the weights: they are disposed with the model. */
@@ -56,8 +63,10 @@ export class LanguageModel implements Disposable {
     this.device = session.info;
     const kvFormats = kvFormatsOf(options.kvCache);
     const family = families[config.architecture];
-    if (family.kind === "decoder") this.#decoder = new DecoderModel(config, family, session, weights, { ...options, kvFormats });
-    else this.#encoder = new EncoderModel(config, family, session, weights);
+    if (family.kind === "decoder") {
+      this.#decoder = new DecoderModel(config, family, session, weights, { ...options, kvFormats });
+      this.#reuse = options.promptCache && this.#reuseOf(options.promptCache, this.#decoder);
+    } else this.#encoder = new EncoderModel(config, family, session, weights);
   }
 
   /** `decoder`: generates text. `encoder`: embeds it. */
@@ -72,6 +81,17 @@ export class LanguageModel implements Disposable {
   /** How a decoder's cache keeps keys and values, and the bytes that a token takes in it. */
   get kvCache(): (KvFormats & { readonly bytesPerToken: number }) | undefined {
     return this.#decoder?.kvCache;
+  }
+
+  /** Prompts that have been run, when the model keeps them. */
+  get promptCache(): PromptCache | undefined {
+    return this.#reuse?.cache;
+  }
+  /** Equal for models whose caches hold the same: weights (by a sample of them), config, cache formats, device and kernels. */
+  get fingerprint(): string {
+    const kvFormats = this.#needDecoder("fingerprint").kvCache;
+    this.#fingerprint ??= modelFingerprint({ ...this.#parts, device: this.device, kvFormats });
+    return this.#fingerprint;
   }
 
   /** Compile now what the first use would compile. */
@@ -89,7 +109,10 @@ export class LanguageModel implements Disposable {
     const sequence = await model.acquire(ids);
     try {
       const { vocabSize, eosTokenIds: endIds } = this.config;
-      yield* generate({ sequence, decoder, prompt: ids, endIds, vocabSize, now: () => performance.now() }, options);
+      const promptLogits = this.#reuse?.restore(sequence, ids);
+      const keepPrompt = this.#reuse && ((logits: Float32Array<ArrayBuffer>) => this.#reuse?.keep(sequence, ids, logits));
+      const context = { sequence, decoder, prompt: ids, endIds, vocabSize, promptLogits, keepPrompt, now: () => performance.now() };
+      yield* generate(context, options);
     } finally {
       model.release(sequence);
     }
@@ -158,6 +181,11 @@ export class LanguageModel implements Disposable {
       texts.map((t) => this.encode(t)),
       signal,
     );
+  }
+  #reuseOf(cache: PromptCache | Pick<PromptCacheOptions, "maxBytes">, { vocabSize, kvCache }: DecoderModel): PromptReuse {
+    const own = cache instanceof PromptCache ? cache : new PromptCache(cache);
+    own.bind(this.fingerprint);
+    return new PromptReuse(own, { vocabSize, bytesPerToken: kvCache.bytesPerToken });
   }
   #refuseDisposed(): void {
     if (this.#disposed) throw new RlxError("ERR_DISPOSED", `model "${this.name}" is disposed`);

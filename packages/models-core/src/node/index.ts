@@ -1,3 +1,4 @@
 export * from "./files.ts";
 export * from "./convert.ts";
 export * from "./load-model.ts";
+export * from "./prompt-cache.ts";
