@@ -32,6 +32,13 @@ const cases: readonly [what: string, args: readonly string[], says: RegExp][] = 
   ["a top-p above 1", ["run", "-p", "x", "--top-p", "1.5"], /topP: expected a number in \(0, 1\], got 1\.5/],
   ["an unknown device", ["run", "-p", "x", "--device", "abacus"], /device "abacus".*available: "cpu"/],
   ["no threads", ["run", "-p", "x", "--threads", "0"], /expected an integer >= 1, got "0"/],
+  ["an unknown cache format", ["run", "-p", "x", "--kv-cache", "tq3"], /expected one of f32, f16, .*tq4, got tq3/],
+  ["an unknown format of values", ["bench", "--kv-cache-v", "f8"], /expected one of f32, f16, .*tq4, got f8/],
+  [
+    "a cache format for other heads",
+    ["run", "-p", "x", "--kv-cache-k", "mlx-native-v1:8"],
+    /kvCache\.k: expected a format for the model's head dim 48 \(f32, .*\), got mlx-native-v1:8/,
+  ],
   ["an unknown mode", logits(good, "--mode", "half"), /'half' is invalid.*full, decode/],
   ["unknown kernels", logits(good, "--kernels", "magic"), /'magic' is invalid.*native, reference/],
   ["no ids file", logits(join(dir, "none.txt")), /none\.txt/],

@@ -36,7 +36,7 @@ describe("a llama in blocks", () => {
   });
 
   test.each(["token", "head"] as const)("through a %s-major KV cache, in pieces, the logits are the same", (layout) => {
-    const graph = lowerHir(llama({ cache: { dtype: "f32", layout } }), typesOf(weights));
+    const graph = lowerHir(llama({ cache: { kFormat: "f32", layout } }), typesOf(weights));
     verifyGraph(graph);
     const states = new Map<string, Tensor>();
     const rows: number[] = [];
@@ -58,7 +58,7 @@ describe("a llama in blocks", () => {
   test("a sliding window hides older keys, with and without the cache", () => {
     const expected = plainLlama(weights, ids, 3).flat();
     const whole = lowerHir(llama({ window: 3 }), typesOf(weights));
-    const cached = lowerHir(llama({ window: 3, cache: { dtype: "f32", layout: "token" } }), typesOf(weights));
+    const cached = lowerHir(llama({ window: 3, cache: { kFormat: "f32", layout: "token" } }), typesOf(weights));
     for (const graph of [whole, cached]) {
       const inputs = { ids: i32([1, ids.length], ids), pos: i32([], [0]) };
       expectClose(evaluateGraph(graph, { inputs, params: load(weights) }).logits?.toArray() ?? [], expected, 1e-4);
@@ -73,7 +73,7 @@ describe("a llama in blocks", () => {
   });
 
   test("every node says which block it came from", () => {
-    const graph = lowerHir(llama({ cache: { dtype: "f16", layout: "token" } }), typesOf(weights));
+    const graph = lowerHir(llama({ cache: { kFormat: "f16", layout: "token" } }), typesOf(weights));
     const origins = new Set(graph.nodes.map((n) => n.origin));
     expect([...origins]).toEqual([
       "input",
@@ -84,12 +84,7 @@ describe("a llama in blocks", () => {
       "rms_norm",
       "lm_head",
     ]);
-    expect(graph.nodes.filter((n) => n.op === "kv_write").map((n) => n.origin)).toEqual([
-      "layers.0/attention",
-      "layers.0/attention",
-      "layers.1/attention",
-      "layers.1/attention",
-    ]);
+    expect(graph.nodes.filter((n) => n.op === "kv_write_pair").map((n) => n.origin)).toEqual(["layers.0/attention", "layers.1/attention"]);
   });
 
   test("weight names, in order of use", () => {

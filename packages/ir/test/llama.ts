@@ -17,14 +17,23 @@ export const config = { vocab: 48, hidden: 32, layers: 2, heads: 4, kvHeads: 2, 
 
 export interface LlamaOptions {
   /** With a KV cache; without: one pass over the whole sequence. */
-  readonly cache?: { readonly dtype: KvFormat; readonly layout: "token" | "head" };
+  readonly cache?: {
+    readonly kFormat: KvFormat;
+    readonly vFormat?: KvFormat;
+    readonly layout: "token" | "head";
+    readonly ring?: boolean;
+    /** Default: the config's. */
+    readonly capacity?: number;
+  };
   readonly window?: number;
+  /** Most tokens of a run. */
+  readonly tokens?: number;
 }
 
-export function llama({ cache, window }: LlamaOptions = {}): HirModule {
+export function llama({ cache, window, tokens = config.capacity }: LlamaOptions = {}): HirModule {
   const { layers, heads, kvHeads, headDim, eps, capacity } = config;
   return defineHir("llama", (h) => {
-    const seq = dim("seq", { min: 1, max: capacity });
+    const seq = dim("seq", { min: 1, max: tokens });
     const ids = h.input("ids", "i32", [1, seq]);
     const pos = h.input("pos", "i32", []);
     const freqs = Array.from({ length: headDim / 2 }, (_, i) => 10000 ** ((-2 * i) / headDim));
@@ -43,7 +52,7 @@ export function llama({ cache, window }: LlamaOptions = {}): HirModule {
           numKvHeads: kvHeads,
           headDim,
           window,
-          ...(cache ? { pastK: `past_k_${i}`, pastV: `past_v_${i}`, capacity, kFormat: cache.dtype, layout: cache.layout } : {}),
+          ...(cache ? { pastK: `past_k_${i}`, pastV: `past_v_${i}`, capacity, ...cache } : {}),
         });
         const { sum, normed } = h.residualRmsNorm(attended, x, { weight: `${i}.norm2`, eps });
         return h.ops.add(sum, h.swiglu(normed, { gate: `${i}.gate`, up: `${i}.up`, down: `${i}.down` }));

@@ -41,7 +41,8 @@ export async function run(path: string | undefined, flags: RunFlags): Promise<vo
   if (!summary) return;
   const speeds = speedOf(summary);
   if (json) {
-    const result = { model: loaded.path, device: model.device.description, prompt, text, ids, loadMs, compileMs, ...summary, ...speeds };
+    const { kvCache, device } = model;
+    const result = { model: loaded.path, device: device.description, kvCache, prompt, text, ids, loadMs, compileMs, ...summary, ...speeds };
     process.stdout.write(`${JSON.stringify(result)}\n`);
   } else {
     const { promptTokens, generatedTokens } = summary;

@@ -26,7 +26,7 @@ export function kvFormatsOf(option: KvCacheOption = fallback): KvFormats {
       return parseKvFormat(String(text));
     } catch (error) {
       if (!(error instanceof AttrError)) throw error;
-      throw new KvCacheError(where, `${[...kvFormats, "tq8", "tq6", "tq5", "tq4"].join(", ")}`, String(text));
+      throw new KvCacheError(where, `one of ${[...kvFormats, "tq8", "tq6", "tq5", "tq4"].join(", ")}`, String(text));
     }
   };
   if (typeof option !== "object" || option === null) {

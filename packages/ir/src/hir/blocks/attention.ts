@@ -1,11 +1,9 @@
 import type { Builder, Value } from "../../builder.ts";
-import type { Dim } from "../../dim.ts";
-import type { FloatDType } from "../../dtype.ts";
-import { AttrError, ShapeError } from "../../errors.ts";
-import { parseKvFormat } from "../../kv-codec/format.ts";
+import { ShapeError } from "../../errors.ts";
 import { attr, input, optional } from "../../op.ts";
 import { showType } from "../../shape.ts";
 import { defineBlock, optionalWeight, weight } from "../block.ts";
+import { ringReads, writeKvCache } from "./kv-cache.ts";
 import { expectRank, project, rms } from "./shared.ts";
 
 /** Norm over each head of [B, S, H*D]. */
@@ -13,12 +11,6 @@ function headNorm(b: Builder, x: Value, w: Value, headDim: number, eps: number, 
   const [batch = 1, seq = 1] = x.shape;
   const heads = b.reshape(x, { shape: [batch, seq, Number(x.shape[2]) / headDim, headDim] });
   return b.reshape(rms(b, heads, w, eps, offset), { shape: x.shape });
-}
-
-function plainFormat(text: string): FloatDType {
-  const format = parseKvFormat(text);
-  if (format === "f32" || format === "f16" || format === "bf16") return format;
-  throw new AttrError("attention", `kFormat: expected f32, f16 or bf16, got ${text}`);
 }
 
 export const attention = defineBlock({
@@ -52,6 +44,11 @@ export const attention = defineBlock({
     kFormat: attr.string.default("f32"),
     vFormat: attr.string.optional,
     layout: attr.oneOf("token", "head"),
+    /**
+     * A cache of a sliding window: position p lies in slot p mod capacity, and what is older than the capacity is gone. The capacity must be
+     * at least window + the most tokens of a run - 1. Such a cache cannot be cut back to fewer tokens than it has forgotten.
+     */
+    ring: attr.bool.default(false),
   },
   params: [
     weight("q"),
@@ -81,35 +78,24 @@ export const attention = defineBlock({
       return rotate && cos && sin ? b.rope(v, cos, sin, { headDim, interleaved: attrs.ropeInterleaved }) : v;
     };
     const q = heads(w.q, w.qBias, w.qNorm, numHeads, true);
-    let k = heads(w.k, w.kBias, w.kNorm, numKvHeads, true);
-    let v = heads(w.v, w.vBias, undefined, numKvHeads, false);
-    const cached = attrs.pastK !== undefined && attrs.pastV !== undefined;
-    if (!cached && (attrs.pastK ?? attrs.pastV) !== undefined)
-      throw new ShapeError("attention", "a KV cache needs the names of both states, pastK and pastV");
-    if (attrs.pastK !== undefined && attrs.pastV !== undefined) {
-      const { capacity, kFormat, vFormat = kFormat } = attrs;
-      if (capacity === undefined || !pos) throw new ShapeError("attention", "a KV cache needs the attribute capacity and the input pos");
-      if (!causal && !kvLen) throw new ShapeError("attention", "a KV cache without causal needs the input kvLen");
-      const [batch = 1] = x.shape;
-      const shape: Dim[] = layout === "token" ? [batch, capacity, numKvHeads * headDim] : [batch, numKvHeads, capacity, headDim];
-      k = b.kvWrite(b.state(attrs.pastK, plainFormat(kFormat), shape), k, pos, { layout, headDim });
-      v = b.kvWrite(b.state(attrs.pastV, plainFormat(vFormat), shape), v, pos, { layout, headDim });
+    const k = heads(w.k, w.kBias, w.kNorm, numKvHeads, true);
+    const v = heads(w.v, w.vBias, undefined, numKvHeads, false);
+    const common = { numHeads, numKvHeads, headDim, scale, softcap, window, causal, mask, maskKind: mask ? "keep" : "none" } as const;
+    const { pastK, pastV, capacity, kFormat, vFormat = kFormat, ring } = attrs;
+    if (pastK === undefined || pastV === undefined) {
+      if ((pastK ?? pastV) !== undefined) throw new ShapeError("attention", "a KV cache needs the names of both states, pastK and pastV");
+      return project(b, b.attention(q, k, v, { ...common, kvLen }), w.o, w.oBias);
     }
-    const out = b.attention(q, k, v, {
-      numHeads,
-      numKvHeads,
-      headDim,
-      scale,
-      softcap,
-      window,
-      causal,
-      mask,
-      maskKind: mask ? "keep" : "none",
-      kvLayout: cached ? layout : "token",
-      // Causal attention never looks beyond the query's own position, so the filled length need not be given.
-      qPos: cached ? pos : undefined,
-      kvLen,
-    });
+    if (capacity === undefined || !pos) throw new ShapeError("attention", "a KV cache needs the attribute capacity and the input pos");
+    if (ring && (!causal || kvLen))
+      throw new ShapeError("attention", "a ring is for causal attention, and without kvLen: that follows from pos");
+    if (!causal && !kvLen) throw new ShapeError("attention", "a KV cache without causal needs the input kvLen");
+    const [batch = 1, tokens = 1] = x.shape;
+    const states = { k: { state: pastK, format: kFormat }, v: { state: pastV, format: vFormat } };
+    const written = writeKvCache(b, { ...states, layout, ring, batch, heads: numKvHeads, capacity, headDim }, { k, v, pos });
+    // Causal attention never looks beyond the query's own position, so the filled length need not be given.
+    const reads = ring ? ringReads(b, { pos, tokens, capacity, window }) : { qPos: pos, kvLen };
+    const out = b.attention(q, written.k, written.v, { ...common, ...written.cache, ...reads });
     return project(b, out, w.o, w.oBias);
   },
 });
