@@ -17,6 +17,7 @@ export { hashGraph } from "./hash.ts";
 export * from "./hir/index.ts";
 export { type GraphSummary, type OpCost, summarizeGraph, summaryText } from "./inspect.ts";
 export * from "./kv-codec/index.ts";
+export * from "./kv-names/index.ts";
 export * from "./op.ts";
 export { visible } from "./ops/attention.ts";
 export { type OpTable, opByName, ops } from "./ops/index.ts";

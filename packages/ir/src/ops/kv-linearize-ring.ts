@@ -32,24 +32,7 @@ export const kvLinearizeRing = defineOp({
       if (t.shape.length > 0) expectShape(op, name, t, rank < 3 ? [] : [dst.shape[0] ?? 1]);
     return dst;
   },
-  reference: ({ dst, src, end, length }, _, out) => {
-    const [srcCap = 0, row = 0] = src.shape.slice(-2);
-    const dstCap = dst.shape.at(-2) ?? 0;
-    const outer = product(dst.shape.slice(0, -2));
-    const perEntry = outer / (dst.shape.length > 2 ? (dst.shape[0] ?? 1) : 1);
-    const runs = Array.from({ length: row === 0 ? 0 : outer }, (_unused, lane) => {
-      const at = (t: Tensor): number => t.get(t.shape.length === 0 ? 0 : Math.floor(lane / perEntry));
-      return checkRun(at(end), at(length), srcCap, dstCap);
-    });
-    if (runs.some((run) => run.length > 0)) expectNoOverlap(op, { dst: out.data }, { src: src.data });
-    if (!sameMemory(out, dst)) out.bytes.set(dst.bytes);
-    const unit = byteLength(src.dtype, [row]);
-    for (const [lane, run] of runs.entries())
-      for (let i = 0; i < run.length; i++) {
-        const from = (lane * srcCap + ((run.end - run.length + i) % srcCap)) * unit;
-        out.bytes.set(src.bytes.subarray(from, from + unit), (lane * dstCap + i) * unit);
-      }
-  },
+  reference: (operands, _, out) => linearizeRing(op, operands, out),
   samples: (rng) => [
     ...[...numericDTypes, "bool" as const].map((d) => sample(randomTensor(rng, d, [2, 6, 3]), randomTensor(rng, d, [2, 5, 3]), [8], [4])),
     sample(randomTensor(rng, "q8_0", [2, 3, 6, 64]), randomTensor(rng, "q8_0", [2, 3, 5, 64]), [7, 3], [5, 0]),
@@ -60,13 +43,40 @@ export const kvLinearizeRing = defineOp({
   ],
 });
 
+interface RingOperands {
+  readonly dst: Tensor;
+  readonly src: Tensor;
+  readonly end: Tensor;
+  readonly length: Tensor;
+}
+
+/** The op by itself, under any name in errors; `out` may be the memory of dst. */
+export function linearizeRing(name: string, { dst, src, end, length }: RingOperands, out: Tensor): void {
+  const [srcCap = 0, row = 0] = src.shape.slice(-2);
+  const dstCap = dst.shape.at(-2) ?? 0;
+  const outer = product(dst.shape.slice(0, -2));
+  const perEntry = outer / (dst.shape.length > 2 ? (dst.shape[0] ?? 1) : 1);
+  const runs = Array.from({ length: row === 0 ? 0 : outer }, (_, lane) => {
+    const at = (t: Tensor): number => t.values()[t.shape.length === 0 ? 0 : Math.floor(lane / perEntry)] ?? 0;
+    return checkRun(name, at(end), at(length), srcCap, dstCap);
+  });
+  if (runs.some((run) => run.length > 0)) expectNoOverlap(name, { dst: out.data }, { src: src.data });
+  if (!sameMemory(out, dst)) out.bytes.set(dst.bytes);
+  const unit = byteLength(src.dtype, [row]);
+  for (const [lane, run] of runs.entries())
+    for (let i = 0; i < run.length; i++) {
+      const from = (lane * srcCap + ((run.end - run.length + i) % srcCap)) * unit;
+      out.bytes.set(src.bytes.subarray(from, from + unit), (lane * dstCap + i) * unit);
+    }
+}
+
 /** @throws RunError for rows that a cache does not have. */
-function checkRun(end: number, length: number, srcCap: number, dstCap: number): { end: number; length: number } {
+function checkRun(name: string, end: number, length: number, srcCap: number, dstCap: number): { end: number; length: number } {
   const most = Math.min(srcCap, dstCap);
   if (length < 0 || length > most)
-    throw new RunError(op, `length: expected 0 to ${most}, the smaller one of the capacities ${srcCap} and ${dstCap}, got ${length}`);
+    throw new RunError(name, `length: expected 0 to ${most}, the smaller one of the capacities ${srcCap} and ${dstCap}, got ${length}`);
   if (end < length || end > Number.MAX_SAFE_INTEGER)
-    throw new RunError(op, `end: expected a position from length ${length} to 2^53 - 1, got ${end}`);
+    throw new RunError(name, `end: expected a position from length ${length} to 2^53 - 1, got ${end}`);
   return { end, length };
 }
 
