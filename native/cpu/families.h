@@ -20,6 +20,7 @@ rlx_kernel_list scan_kernels();
 rlx_kernel_list embedding_kernels();
 rlx_kernel_list gather_kernels();
 rlx_kernel_list kv_kernels();
+rlx_kernel_list kv_quantize_kernels();
 rlx_kernel_list rope_kernels();
 rlx_kernel_list route_kernels();
 }  // namespace RLX_BASE

@@ -15,11 +15,6 @@ struct Write {
   size_t x_bytes, out_bytes;  // of a vector
 };
 
-// Vector of a head at a slot, in [sequences, slots, heads] or [sequences, heads, slots].
-inline size_t vector_at(bool head_major, size_t heads, size_t slots, size_t sequence, size_t slot, size_t head) {
-  return head_major ? (sequence * heads + head) * slots + slot : (sequence * slots + slot) * heads + head;
-}
-
 // Checks one cache; params: 0 cache head-major, 1 x head-major, 2 ring, 3 trim; head_dim 0: not given.
 const char* prepare(Write& w, const double* params, size_t head_dim, const KvPlaces& places) {
   w.head = params[0] != 0;
@@ -74,12 +69,6 @@ void store_vectors(const Write& w, size_t to, size_t from, size_t count) {
   }
 }
 
-bool writes_any(const Write& w, const KvPlaces& places) {
-  for (size_t row = 0; w.sizes.width > 0 && row < w.sizes.rows; row++)
-    if (kv_row(w.sizes, places, row).count > 0) return true;
-  return false;
-}
-
 void write(const Write& w, const KvPlaces& places, rlx_pool* pool) {
   if (w.out.data != w.cache.data) memcpy(w.out.data, w.cache.data, w.cache.bytes);
   if (w.sizes.width == 0) return;
@@ -103,7 +92,7 @@ const char* kv_write(const rlx_args* args) {
   const KvPlaces places = {args->in[2], args->in[3], args->in[4], args->in[5]};
   Write w = {args->in[0], args->in[1], args->out[0], false, false, {}, 0, 0, 0, 0};
   if (const char* wrong = prepare(w, args->params, size_param(args, 4), places)) return wrong;
-  RLX_REQUIRE(!writes_any(w, places) || !overlap(w.x, w.out), "x: expected memory of its own, got memory that overlaps the cache");
+  RLX_REQUIRE(!kv_any(w.sizes, places) || !overlap(w.x, w.out), "x: expected memory of its own, got memory that overlaps the cache");
   write(w, places, args->pool);
   return nullptr;
 }
@@ -117,7 +106,7 @@ const char* kv_write_pair(const rlx_args* args) {
   if (const char* wrong = prepare(k, args->params, size_param(args, 4), places)) return wrong;
   if (const char* wrong = prepare(v, args->params, size_param(args, 5), places)) return wrong;
   const bool shared = overlap(k.out, v.out) || overlap(k.x, k.out) || overlap(k.x, v.out) || overlap(v.x, k.out) || overlap(v.x, v.out);
-  RLX_REQUIRE(!shared || !(writes_any(k, places) || writes_any(v, places)), "caches: expected memory of their own, got memory that overlaps another operand");
+  RLX_REQUIRE(!shared || !(kv_any(k.sizes, places) || kv_any(v.sizes, places)), "caches: expected memory of their own, got memory that overlaps another operand");
   write(k, places, args->pool);
   write(v, places, args->pool);
   return nullptr;

@@ -86,6 +86,18 @@ static inline void kv_runs(const KvSizes& s, const KvPlaces& p, size_t begin, si
   }
 }
 
+// Vector of a head at a slot, in [sequences, slots, heads] or [sequences, heads, slots].
+static inline size_t vector_at(bool head_major, size_t heads, size_t slots, size_t sequence, size_t slot, size_t head) {
+  return head_major ? (sequence * heads + head) * slots + slot : (sequence * slots + slot) * heads + head;
+}
+
+// Whether any token is written.
+static inline bool kv_any(const KvSizes& s, const KvPlaces& p) {
+  for (size_t row = 0; s.width > 0 && row < s.rows; row++)
+    if (kv_row(s, p, row).count > 0) return true;
+  return false;
+}
+
 // Whether memory that is written is shared with another operand.
 static inline bool overlap(const rlx_tensor& a, const rlx_tensor& b) {
   return a.bytes > 0 && b.bytes > 0 && a.data < b.data + b.bytes && b.data < a.data + a.bytes;

@@ -17,7 +17,7 @@ rlx_kernel_table join() {
   const rlx_kernel_list lists[] = {
       own::linear_kernels(),  own::matmul_kernels(), own::conv_kernels(),     own::attention_kernels(), base::vm_kernels(),        base::copy_kernels(),   base::norm_kernels(),
       base::softmax_kernels(), base::reduce_kernels(),   base::select_kernels(),    base::scan_kernels(),   base::embedding_kernels(),
-      base::gather_kernels(),  base::kv_kernels(),       base::rope_kernels(),      base::route_kernels(),
+      base::gather_kernels(),  base::kv_kernels(),       base::kv_quantize_kernels(), base::rope_kernels(),      base::route_kernels(),
   };
   size_t count = 0;
   for (const auto& list : lists)

@@ -1,6 +1,6 @@
-import type { AttrRecord, Dim } from "@rlxjs/ir";
+import { type AttrRecord, type Dim, kvBits, kvCodecIds } from "@rlxjs/ir";
 import type { Kernel } from "@rlxjs/runtime";
-import { flagAttr, kernel } from "./checks.ts";
+import { flagAttr, kernel, numberAttr, reasons } from "./checks.ts";
 
 const places = (attrs: AttrRecord): number[] => [
   attrs.layout === "head" ? 1 : 0,
@@ -8,12 +8,46 @@ const places = (attrs: AttrRecord): number[] => [
   flagAttr(attrs, "ring"),
   flagAttr(attrs, "trim"),
 ];
+const codec = (attrs: AttrRecord, name: string): number => kvCodecParam(String(attrs[name]));
+/** kMostHadamard of native/cpu/hadamard.h. */
+const mostHadamard = 8192;
+
 /** 0: not given. */
 const size = (value: unknown): Dim => (typeof value === "number" ? value : 0);
 
-/** native/cpu/kv.cpp: every dtype of caches and sources. */
+/** A codec by name as a parameter of a step (native/cpu/kv_codec.cpp). */
+export function kvCodecParam(name: string): number {
+  for (const [id, codec] of kvCodecIds.entries()) for (const bits of kvBits) if (name === `${codec}:${bits}`) return 16 * id + bits;
+  return 0;
+}
+
+/** native/cpu/kv.cpp: every dtype of caches and sources; kv_quantize.cpp: every codec. */
 export const kvKernels: readonly Kernel[] = [
   kernel("kv_write", { params: ({ attrs }) => [...places(attrs), size(attrs.headDim)] }),
   kernel("kv_write_pair", { params: ({ attrs }) => [...places(attrs), size(attrs.headDim), size(attrs.valueDim ?? attrs.headDim)] }),
   kernel("kv_linearize_ring"),
+  kernel("kv_quantize", { params: ({ attrs }) => [...places(attrs), codec(attrs, "codec"), numberAttr(attrs, "headDim")] }),
+  kernel("kv_quantize_pair", {
+    params: ({ attrs }) => [
+      ...places(attrs),
+      ...[codec(attrs, "kCodec"), numberAttr(attrs, "headDim")],
+      ...[codec(attrs, "vCodec"), size(attrs.valueDim ?? attrs.headDim)],
+    ],
+  }),
+  kernel("kv_dequantize", {
+    params: ({ attrs }) => [
+      attrs.layout === "head" ? 1 : 0,
+      flagAttr(attrs, "ring"),
+      codec(attrs, "codec"),
+      numberAttr(attrs, "headDim"),
+      attrs.domain === "plain" ? 1 : 0,
+    ],
+  }),
+  kernel("fwht", {
+    accepts: ({ inputs }) => {
+      const dim = Number(inputs[0]?.shape.at(-1));
+      return reasons(dim > mostHadamard && `rows of ${dim} values, at most ${mostHadamard} are supported`);
+    },
+    params: ({ attrs }) => [["none", "before", "after"].indexOf(String(attrs.signs))],
+  }),
 ];

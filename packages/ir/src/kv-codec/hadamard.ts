@@ -55,9 +55,16 @@ const matrices: ReadonlyMap<number, Int8Array> = new Map([
 
 const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n >= 1 && Number.isInteger(Math.log2(n));
 
-/** n = order * run with run a power of two and order 1, 12 or 20. */
+/** n = order * run with run a power of two and order 1, 12 or 20; `undefined` when there are none. */
+const factors = (n: number): { order: number; run: number } | undefined =>
+  [1, 12, 20].map((order) => ({ order, run: n / order })).find(({ run }) => isPowerOfTwo(run));
+
+/** Whether `fwht` takes rows of n values; with signs on one side of it, only up to 512. */
+export const isHadamardOrder = (n: number, signs: boolean): boolean => factors(n) !== undefined && (!signs || n <= maxSigns);
+
 function factor(op: string, n: number): { order: number; run: number } {
-  for (const order of [1, 12, 20]) if (isPowerOfTwo(n / order)) return { order, run: n / order };
+  const found = factors(n);
+  if (found) return found;
   throw new AttrError(op, `headDim: expected a power of two, or 12 or 20 times one, got ${n}`);
 }
 

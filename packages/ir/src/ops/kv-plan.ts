@@ -171,6 +171,25 @@ export function planKvTensors(op: string, sizes: KvSizes, places: KvPlaces<Tenso
   );
 }
 
+/** How vectors of `heads` heads lie: [sequences, slots, heads], or head-major [sequences, heads, slots]. */
+export interface KvVectors {
+  readonly order: "token" | "head";
+  readonly heads: number;
+  readonly slots: number;
+}
+
+/** Number of a vector. */
+export function vectorIndex({ order, heads, slots }: KvVectors, sequence: number, slot: number, head: number): number {
+  return order === "token" ? (sequence * slots + slot) * heads + head : (sequence * heads + head) * slots + slot;
+}
+
+/** f(vector of the cache, vector of the source) for every head of every token of the runs. */
+export function eachVector(runs: readonly KvRun[], cache: KvVectors, source: KvVectors, f: (to: number, from: number) => void): void {
+  for (const { row, token, sequence, slot, count } of runs)
+    for (let i = 0; i < count; i++)
+      for (let h = 0; h < cache.heads; h++) f(vectorIndex(cache, sequence, slot + i, h), vectorIndex(source, row, token + i, h));
+}
+
 /** Named memory of a write. */
 export type KvMemory = Readonly<Record<string, ArrayBufferView>>;
 

@@ -8,6 +8,7 @@ import type { Tensor } from "../tensor.ts";
 import { sameMemory } from "./copy.ts";
 import {
   checkKvPlaces,
+  eachVector,
   expectElements,
   expectNoOverlap,
   type KvPlaceAttrs,
@@ -98,13 +99,7 @@ function writeRuns({ out, x, headDim }: KvTarget, runs: readonly KvRun[], attrs:
   const vectors = vectorsOf(out.shape, x.shape, headDim, attrs);
   const [heads, dim] = [Number(vectors.heads), Number(vectors.dim)];
   const capacity = out.shape[layout === "token" ? 1 : 2] ?? 0;
-  const store = vectorStore(out, x, dim);
-  /** Number of a vector in [sequences, slots, heads] or [sequences, heads, slots]. */
-  const index = (order: "token" | "head", sequence: number, slots: number, slot: number, head: number): number =>
-    order === "token" ? (sequence * slots + slot) * heads + head : (sequence * heads + head) * slots + slot;
-  for (const { row, token, sequence, slot, count } of runs)
-    for (let i = 0; i < count; i++)
-      for (let h = 0; h < heads; h++) store(index(layout, sequence, capacity, slot + i, h), index(xLayout, row, tokens, token + i, h));
+  eachVector(runs, { order: layout, heads, slots: capacity }, { order: xLayout, heads, slots: tokens }, vectorStore(out, x, dim));
 }
 
 /** Copies vector `from` of x to vector `to` of out: bits when the dtypes agree, else rounded to nearest even, or to q8_0 blocks. */

@@ -1,0 +1,53 @@
+import { mulDims } from "../dim.ts";
+import { AttrError, RunError } from "../errors.ts";
+import { decodeKvVector } from "../kv-codec/codec.ts";
+import { kvCodecNamed } from "../kv-codec/format.ts";
+import { fwhtThenSign } from "../kv-codec/hadamard.ts";
+import { attr, defineOp, input } from "../op.ts";
+import { eachVector, expectElements, planKvTensors } from "./kv-plan.ts";
+import { inferKvStore, vectorOf } from "./kv-quantize-rules.ts";
+import { kvDequantizeSamples } from "./kv-quantize-samples.ts";
+import { expectShape } from "./rules.ts";
+
+const op = "kv_dequantize";
+const names = { packed: "packed", norms: "norms", codec: "codec" };
+
+export const kvDequantize = defineOp({
+  name: op,
+  doc:
+    "Decodes `tokens` tokens from position pos (int [] or [B]) on of a quantized cache (see kv_quantize): f32 [B, tokens, H*D], in the rotated domain, or " +
+    "with domain plain rotated back. ring: position p lies in slot p mod cap.",
+  inputs: [input("packed", "int"), input("norms", "float"), input("pos", "int")],
+  attrs: {
+    codec: attr.string.required,
+    headDim: attr.int.required,
+    tokens: attr.dim.default(1),
+    domain: attr.oneOf("rotated", "plain"),
+    layout: attr.oneOf("token", "head"),
+    ring: attr.bool.default(false),
+  },
+  infer: ({ packed, norms, pos }, attrs) => {
+    const { sequences, heads } = inferKvStore(op, names, { packed, norms }, attrs);
+    if (typeof attrs.tokens === "number" && attrs.tokens < 0) throw new AttrError(op, `tokens: expected at least 0, got ${attrs.tokens}`);
+    if (pos.shape.length > 0) expectShape(op, "pos", pos, [sequences]);
+    const out = { dtype: "f32" as const, shape: [sequences, attrs.tokens, mulDims(heads, attrs.headDim)] };
+    expectElements(op, "out", out);
+    return out;
+  },
+  reference: ({ packed, norms, pos }, attrs, out) => {
+    const { headDim, layout } = attrs;
+    const store = inferKvStore(op, names, { packed, norms }, attrs);
+    const [rows, heads, capacity, tokens] = [Number(store.sequences), Number(store.heads), Number(store.capacity), Number(attrs.tokens)];
+    if (rows > 0 && heads > 0 && tokens > capacity)
+      throw new RunError(op, `tokens: expected at most the ${capacity} slots of the cache, got ${tokens}`);
+    const runs = planKvTensors(op, { sequences: rows, capacity, rows, tokens, width: heads }, { pos }, { ring: attrs.ring, trim: false });
+    const codec = kvCodecNamed(op, names.codec, attrs.codec, headDim);
+    const values = new Float32Array(out.data.buffer, out.data.byteOffset, out.size);
+    eachVector(runs, { order: layout, heads, slots: capacity }, { order: "token", heads, slots: tokens }, (from, to) => {
+      const vector = vectorOf(codec, { packed, norms }, from);
+      decodeKvVector(codec, vector.packed, vector.norms, values.subarray(to * headDim, (to + 1) * headDim));
+    });
+    if (attrs.domain === "plain") fwhtThenSign(values, headDim);
+  },
+  samples: kvDequantizeSamples,
+});
