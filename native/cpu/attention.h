@@ -7,63 +7,98 @@
 #pragma once
 #include "dot_tile.h"
 #include "kernel.h"
+#include "kv_codec.h"
 
 namespace rlx {
 namespace RLX_ISA {
 
 constexpr size_t kRange = 256;
-constexpr size_t kRowTile = 32;    // rows per task
-constexpr size_t kMaxDim = 256;    // of a head
-constexpr size_t kKeyBlock = 32;   // keys that are f32 in L1 at a time
+constexpr size_t kRowTile = 32;   // rows per task and key head
+constexpr size_t kTaskRows = 64;  // rows per task
+constexpr size_t kMaxDim = 512;   // of a head
+constexpr size_t kMaxWidth = kMaxDim + 2 * kLanes;
 
-// Keys or values of one key head.
+// How head vectors are kept. `nibbles`: codes of 4 bits, which are read where they lie; `codes`: the other ones, decoded in blocks.
+#ifdef RLX_SIMD_LOOKUP
+constexpr bool kReadsNibbles = true;
+#else
+constexpr bool kReadsNibbles = false;
+#endif
+enum class Form { f32, f16, bf16, q8, nibbles, codes };
+
+// Keys or values of a call. Kernels work on vectors in lane order: `width` floats, whole SIMD vectors of them. It is the natural order, zeros
+// behind the last value, but for nibbles: of 2 kLanes values the even ones, then the odd ones.
+struct Side {
+  const rlx_tensor *data, *norms;
+  Form form;
+  size_t dim, width;
+  size_t row_bytes;  // of a head vector as it is stored
+  RLX_BASE::KvCodec codec;  // of nibbles and codes
+};
+bool is_rotated(const Side& s);
+// x[width] in lane order from natural[dim], and back.
+void to_lanes(const Side& s, const float* natural, float* x);
+void from_lanes(const Side& s, const float* x, float* natural);
+
+// The vectors of one key head of a sequence.
 struct HeadRows {
-  const uint8_t* data;
-  int32_t dtype;
-  size_t stride;  // bytes from one position to the next
-  size_t dim;
+  const Side* side;
+  const uint8_t* data;  // in slot 0
+  const float* norms;
+  size_t stride, norm_stride;  // from one slot to the next: bytes, floats
 };
 
 struct Mask {
   const rlx_tensor* tensor;  // NULL: none
   bool keep;
-  size_t strides[4];  // batch, head, query, key; in elements, 0 where broadcast
+  size_t strides[4];  // batch, head, query, slot; in elements, 0 where broadcast
 };
 
 // What does not change between the tasks of a call.
 struct Attention {
-  const rlx_tensor *q, *k, *v, *out;
-  const rlx_tensor *q_pos, *kv_len, *sinks;  // NULL when absent
+  const rlx_tensor *q, *out;
+  const rlx_tensor *q_pos, *kv_len, *sinks, *ring_start, *sequences;  // NULL when absent
+  Side keys, values;
   Mask mask;
-  size_t batch, queries, slots, heads, kv_heads, dim, value_dim;
+  size_t batch, queries, capacity, heads, kv_heads;
   float scale, softcap;  // softcap 0: none
   int64_t window;        // 0: none
   bool causal, head_major;
 };
 
-// The rows of a task.
+// Which keys the rows of a task see, those of each key head the same.
 struct Rows {
-  size_t count;
-  float q[kRowTile * kMaxDim];   // with stride q_stride
-  size_t q_stride;
+  size_t count;                          // per key head
   size_t low[kRowTile], high[kRowTile];  // visible keys; empty: low == high
-  size_t mask[kRowTile];                 // index of the row's first element in the mask
   size_t lowest, highest;
+  size_t ring_start;
 };
 
-// Partial or merged results of rows.
-struct Partial {
-  float max[kRowTile], sum[kRowTile];
-  float values[kRowTile * kMaxDim];  // with stride value_dim rounded up to kLanes
+// Results of a row, merged or of a range: `width` weighted values, then the largest score (-inf: nothing is seen) and the sum of weights.
+constexpr size_t kRecordTail = 16;
+struct Records {
+  float* data;
+  size_t width;  // of the values, in lane order
+  float* values(size_t i) const { return data + i * (width + kRecordTail); }
+  float& max(size_t i) const { return values(i)[width]; }
+  float& sum(size_t i) const { return values(i)[width + 1]; }
 };
 
-constexpr size_t round_lanes(size_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+// The work on one range: rows of `heads` key heads from `head` on, of batch row `batch`.
+struct RangeTask {
+  const Attention* a;
+  const Rows* rows;
+  const float* queries;  // in lane order, one behind the other
+  size_t batch, head, heads;
+  size_t first_row;  // of those of a key head
+};
+// The part of keys [range, range + kRange) in all rows; record i is of row i % rows.count of the i / rows.count-th head.
+void attend_range(const RangeTask& t, size_t range, const Records& out);
+HeadRows head_rows(const Attention& a, const Side& s, size_t b, size_t h);
 
-// The part of keys [range, range + kRange) in all rows. A row that sees none of them gets max = -inf.
-void attend_range(const Attention& a, const Rows& rows, const HeadRows& keys, const HeadRows& values, size_t range, Partial& out);
-void clear(Partial& p, size_t rows, size_t value_stride);
+void clear(const Records& r, size_t i);
 // into = into and next, next being of later keys.
-void merge_row(float& max, float& sum, float* values, float next_max, float next_sum, const float* next_values, size_t value_stride);
+void merge(const Records& into, size_t i, const Records& next, size_t j);
 
 }  // namespace RLX_ISA
 }  // namespace rlx

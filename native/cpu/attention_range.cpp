@@ -1,5 +1,7 @@
 // One range of keys: scores, softmax weights, weighted values.
-#include "attention.h"
+#include <type_traits>
+
+#include "attention_rows.h"
 #include "simd_math.h"
 
 namespace rlx {
@@ -7,132 +9,123 @@ namespace RLX_ISA {
 namespace {
 
 constexpr size_t kScores = kRange + 16;  // stride of a row of scores: a tile of keys may pass the end of the range
-constexpr size_t kAhead = 16;  // rows
-static_assert(kTileCols <= 16, "room for a tile");
+constexpr size_t kKeyBlock = 32;         // keys that are worked on for one head before the next head
+constexpr size_t kAhead = 16;            // keys
 
 size_t least(size_t a, size_t b) { return a < b ? a : b; }
 size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
-// Caches that are strided by heads do not stream by themselves, and sums of products leave the memory idle between bursts.
-RLX_INLINE void prefetch_row(const void* row, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const uint8_t*>(row) + i);
-}
-
-// Consecutive rows of a head as values of type T.
-template <class T>
-struct Block {
-  const typename T::type* data;
-  size_t stride, dim;  // in elements
-  size_t ahead;        // elements to what will be used later, 0: nothing
-};
-
-// Calls f with rows [at, at + count): where they lie when each is used once, else as f32 in `buffer`.
+// Vectors that are strided by heads do not stream by themselves, and sums of products leave the memory idle between bursts.
 template <class F>
-RLX_INLINE void with_block(const HeadRows& h, size_t at, size_t count, bool once, float* buffer, const F& f) {
-  const uint8_t* from = h.data + at * h.stride;
-  if (once || h.dtype == RLX_F32) {
-    with_float_type(h.dtype, [&](auto type) {
-      using T = decltype(type);
-      const size_t stride = h.stride / sizeof(typename T::type);
-      f(Block<T>{reinterpret_cast<const typename T::type*>(from), stride, h.dim, stride == h.dim ? 0 : kAhead * stride});
-    });
-    return;
+RLX_INLINE void prefetch(const Stored<F>& block, size_t i) {
+  const HeadRows& h = *block.h;
+  const uint8_t* row = h.data + (block.slot + i + kAhead) * h.stride;
+  for (size_t at = 0; at < h.side->row_bytes; at += 64) __builtin_prefetch(row + at);
+}
+RLX_INLINE void prefetch(const Buffered&, size_t) {}
+
+// Keys of a tile for M rows, so that sums and operands stay in registers.
+template <class Row, size_t M>
+constexpr size_t tile_keys() {
+  return kRegisters >= 32 ? (M <= 2 ? 8 : Row::kStep == 1 ? 6 : 4) : (M <= 2 ? 4 : 3);
+}
+
+// scores[r * kScores + i] = q[r] . key j + i for M rows and a tile of keys; keys beyond the last are the last again, and their scores
+// are not looked at. A score is summed in one order, whatever tile it is in.
+template <class B, size_t M>
+void score_tile(const float* q, size_t width, const B& keys, size_t dim, size_t j, size_t count, float* scores) {
+  using Row = typename B::Row;
+  constexpr size_t K = tile_keys<Row, M>(), S = Row::kStep;
+  Row row[K];
+  RLX_UNROLL
+  for (size_t i = 0; i < K; i++) {
+    row[i] = keys.row(least(j + i, count - 1));
+    prefetch(keys, j + i);
   }
-  for (size_t i = 0; i < count; i++) to_f32(h.dtype, from + i * h.stride, h.dim, buffer + i * h.dim);
-  f(Block<F32>{buffer, h.dim, h.dim, 0});
-}
-
-// scores[i * kScores + j] = q[i] . k[j] for a tile of M rows and kTileCols keys.
-template <class T, size_t M>
-void score_tile(const Rows& rows, size_t r, const typename T::type* const* k, size_t dim, float* scores) {
-  const float* q[M];
-  for (size_t i = 0; i < M; i++) q[i] = rows.q + (r + i) * rows.q_stride;
-  float tile[M * kTileCols];
-  dot_tile<T, M, kTileCols>(q, k, dim, tile);
-  for (size_t i = 0; i < M; i++) memcpy(scores + (r + i) * kScores, tile + i * kTileCols, kTileCols * sizeof(float));
-}
-
-// The same for all rows and `count` keys; keys beyond the last are the last again, and their scores are not looked at.
-template <class T>
-void score_block(const Rows& rows, const Block<T>& keys, size_t count, float* scores) {
-  for (size_t j = 0; j < count; j += kTileCols) {
-    const typename T::type* k[kTileCols];
-    for (size_t i = 0; i < kTileCols; i++) k[i] = keys.data + least(j + i, count - 1) * keys.stride;
-    for (size_t r = 0; r < rows.count; r += kTileRows) {
-      switch (rows.count - r) {
-        case 1: score_tile<T, 1>(rows, r, k, keys.dim, scores + j); break;
-        case 2: score_tile<T, 2>(rows, r, k, keys.dim, scores + j); break;
-        case 3: score_tile<T, 3>(rows, r, k, keys.dim, scores + j); break;
-        default: score_tile<T, 4>(rows, r, k, keys.dim, scores + j);
-      }
-    }
-  }
-}
-
-// The same for M <= kTileRows rows that are all there is: every key is read once, so keys are read one after the other, as memory
-// streams best, and the rows of q come from L1.
-template <class T, size_t M>
-void stream_keys(const Rows& rows, const Block<T>& keys, size_t count, float* scores) {
-  for (size_t j = 0; j < count; j += 4) {
-    vf acc[4][M];
+  vf acc[K][M];
+  RLX_UNROLL
+  for (size_t i = 0; i < K; i++)
     RLX_UNROLL
-    for (size_t i = 0; i < 4; i++) {
-      const typename T::type* k = keys.data + least(j + i, count - 1) * keys.stride;
-      if (keys.ahead) prefetch_row(k + keys.ahead, keys.dim * sizeof *k);
+    for (size_t r = 0; r < M; r++) acc[i][r] = set1(0.0f);
+  const auto add = [&](size_t v, const vf(*key)[S]) __attribute__((always_inline)) {
+    RLX_UNROLL
+    for (size_t s = 0; s < S; s++)
       RLX_UNROLL
-      for (size_t r = 0; r < M; r++) acc[i][r] = set1(0.0f);
-      size_t d = 0;
-      for (; d + kLanes <= keys.dim; d += kLanes) {
-        const vf b = T::load(k + d);
+      for (size_t r = 0; r < M; r++) {
+        const vf x = load(q + r * width + (v + s) * kLanes);
         RLX_UNROLL
-        for (size_t r = 0; r < M; r++) acc[i][r] = fma(load(rows.q + r * rows.q_stride + d), b, acc[i][r]);
+        for (size_t i = 0; i < K; i++) acc[i][r] = fma(x, key[i][s], acc[i][r]);
       }
-      if (d == keys.dim) continue;
-      const vf b = T::load_n(k + d, keys.dim - d);
-      RLX_UNROLL
-      for (size_t r = 0; r < M; r++) acc[i][r] = fma(load(rows.q + r * rows.q_stride + d), b, acc[i][r]);
-    }
+  };
+  const size_t whole = dim / (S * kLanes) * S;
+  vf key[K][S];
+  for (size_t v = 0; v < whole; v += S) {
     RLX_UNROLL
-    for (size_t r = 0; r < M; r++) reduce_add4(acc[0][r], acc[1][r], acc[2][r], acc[3][r], scores + r * kScores + j);
+    for (size_t i = 0; i < K; i++) Row::load(row[i], v, key[i]);
+    add(v, key);
   }
+  if (whole * kLanes < dim) {
+    for (size_t i = 0; i < K; i++) Row::load_last(row[i], whole, dim, key[i]);
+    add(whole, key);
+  }
+  const vf none = set1(0.0f);
+  RLX_UNROLL
+  for (size_t r = 0; r < M; r++)
+    RLX_UNROLL
+    for (size_t i = 0; i < K; i += 4) {
+      float four[4];
+      reduce_add4(acc[i][r], i + 1 < K ? acc[i + 1][r] : none, i + 2 < K ? acc[i + 2][r] : none, i + 3 < K ? acc[i + 3][r] : none, four);
+      memcpy(scores + r * kScores + i, four, sizeof(float) * (K - i < 4 ? K - i : 4));
+    }
 }
 
-template <class T>
-void score_rows(const Rows& rows, const Block<T>& keys, size_t count, float* scores) {
-  switch (rows.count) {
-    case 1: return stream_keys<T, 1>(rows, keys, count, scores);
-    case 2: return stream_keys<T, 2>(rows, keys, count, scores);
-    case 3: return stream_keys<T, 3>(rows, keys, count, scores);
-    case 4: return stream_keys<T, 4>(rows, keys, count, scores);
-    default: return score_block<T>(rows, keys, count, scores);
+// Calls f with the number of rows of a tile, 1 to kTileRows, as a constant.
+template <class F>
+RLX_INLINE void with_rows(size_t rows, const F& f) {
+  switch (rows) {
+    case 1: return f(std::integral_constant<size_t, 1>());
+    case 2: return f(std::integral_constant<size_t, 2>());
+    case 3: return f(std::integral_constant<size_t, 3>());
+    default: return f(std::integral_constant<size_t, kTileRows>());
   }
 }
+static_assert(kTileRows == 4, "with_rows");
 
-void apply_mask(const Mask& m, size_t row_at, size_t key, size_t count, float* scores) {
-  const size_t at = row_at + key * m.strides[3];
-  if (m.keep) {
-    const uint8_t* keep = m.tensor->data + at;
-    for (size_t j = 0; j < count; j++) scores[j] = keep[j * m.strides[3]] ? scores[j] : -INFINITY;
-    return;
-  }
-  const size_t bytes = float_bytes(m.tensor->dtype);
-  for (size_t j = 0; j < count; j++) {
+template <class B>
+void score_rows(size_t rows, const float* q, size_t width, const B& keys, size_t dim, size_t count, float* scores) {
+  for (size_t r = 0; r < rows; r += kTileRows)
+    with_rows(rows - r, [&](auto m) {
+      constexpr size_t M = decltype(m)::value;
+      for (size_t j = 0; j < count; j += tile_keys<typename B::Row, M>())
+        score_tile<B, M>(q + r * width, width, keys, dim, j, count, scores + r * kScores + j);
+    });
+}
+
+void apply_mask(const Attention& a, size_t row_at, size_t slot, size_t count, float* scores) {
+  const Mask& m = a.mask;
+  for (size_t j = 0; j < count; j++, slot++) {
+    if (slot == a.capacity) slot = 0;
+    const size_t at = row_at + slot * m.strides[3];
+    if (m.keep) {
+      if (!m.tensor->data[at]) scores[j] = -INFINITY;
+      continue;
+    }
     float bias;
-    to_f32(m.tensor->dtype, m.tensor->data + (at + j * m.strides[3]) * bytes, 1, &bias);
+    to_f32(m.tensor->dtype, m.tensor->data + at * float_bytes(m.tensor->dtype), 1, &bias);
     scores[j] += bias;
   }
 }
 
 // Scores [low, high) of a row to weights exp(s - max); the other scores of the vectors touched become weights of zero.
-void weigh(const Attention& a, size_t mask_at, size_t range, size_t low, size_t high, float* s, float& max, float& sum) {
+void weigh(const Attention& a, size_t mask_at, size_t slot, size_t low, size_t high, float* s, float& max, float& sum) {
   const size_t from = low / kLanes * kLanes;
-  const size_t to = round_lanes(high);
+  const size_t to = (high + kLanes - 1) / kLanes * kLanes;
   for (size_t j = from; j < to; j += kLanes) {
     vf v = load(s + j) * set1(a.scale);
     if (a.softcap != 0.0f) v = tanh(v / set1(a.softcap)) * set1(a.softcap);
     store(s + j, v);
   }
-  if (a.mask.tensor) apply_mask(a.mask, mask_at, range + low, high - low, s + low);
+  if (a.mask.tensor) apply_mask(a, mask_at, slot, high - low, s + low);
   for (size_t j = from; j < low; j++) s[j] = -INFINITY;
   for (size_t j = high; j < to; j++) s[j] = -INFINITY;
   vf peak = set1(-INFINITY);
@@ -149,66 +142,57 @@ void weigh(const Attention& a, size_t mask_at, size_t range, size_t low, size_t 
   sum = reduce_add(total);
 }
 
-// Where a tile of rows adds weighted values: row r of weights is at r * kScores, of out at r * out_stride.
+// Weights and sums of M rows.
 struct Sums {
-  const float* weights;
+  const float* weights;  // with stride kScores
   float* out;
-  size_t out_stride;
+  size_t stride;
 };
 
-// out[r] += sum over keys [from, to) of weight times value, for M rows and V vectors of columns from d on.
-template <class T, size_t M, size_t V>
-void add_columns(const Sums& s, const Block<T>& values, size_t from, size_t to, size_t d) {
-  vf acc[M][V];
+// out[r] += sum over keys [from, to) of weight times value, for M rows and V vectors of columns from vector v on, V = 0: the last step.
+template <class B, size_t M, size_t V>
+void add_columns(const Sums& s, const B& values, size_t dim, size_t from, size_t to, size_t v) {
+  using Row = typename B::Row;
+  constexpr size_t S = Row::kStep, N = V == 0 ? S : V;
+  float* out = s.out + v * kLanes;
+  vf acc[M][N];
   RLX_UNROLL
   for (size_t r = 0; r < M; r++)
     RLX_UNROLL
-    for (size_t v = 0; v < V; v++) acc[r][v] = load(s.out + r * s.out_stride + d + v * kLanes);
+    for (size_t i = 0; i < N; i++) acc[r][i] = load(out + r * s.stride + i * kLanes);
   for (size_t j = from; j < to; j++) {
-    const typename T::type* row = values.data + j * values.stride + d;
-    if (values.ahead) prefetch_row(row + values.ahead, V * kLanes * sizeof *row);
-    vf b[V];
-    RLX_UNROLL
-    for (size_t v = 0; v < V; v++) b[v] = T::load(row + v * kLanes);
+    const Row row = values.row(j);
+    if (v == 0) prefetch(values, j);
+    vf b[N];
+    if (V == 0) Row::load_last(row, v, dim, b);
+    else
+      RLX_UNROLL
+      for (size_t i = 0; i < N; i += S) Row::load(row, v + i, b + i);
     RLX_UNROLL
     for (size_t r = 0; r < M; r++) {
       const vf w = set1(s.weights[r * kScores + j]);
       RLX_UNROLL
-      for (size_t v = 0; v < V; v++) acc[r][v] = fma(w, b[v], acc[r][v]);
+      for (size_t i = 0; i < N; i++) acc[r][i] = fma(w, b[i], acc[r][i]);
     }
   }
   RLX_UNROLL
   for (size_t r = 0; r < M; r++)
     RLX_UNROLL
-    for (size_t v = 0; v < V; v++) store(s.out + r * s.out_stride + d + v * kLanes, acc[r][v]);
+    for (size_t i = 0; i < N; i++) store(out + r * s.stride + i * kLanes, acc[r][i]);
 }
 
 // The same for all columns.
-template <class T, size_t M>
-void add_values(const Sums& s, const Block<T>& values, size_t from, size_t to) {
+template <class B, size_t M>
+void add_values(const Sums& s, const B& values, size_t dim, size_t from, size_t to) {
   if (from == to) return;
-  constexpr size_t V = kRegisters / (M <= 2 ? 4 : 8);
-  size_t d = 0;
-  for (; d + V * kLanes <= values.dim; d += V * kLanes) add_columns<T, M, V>(s, values, from, to, d);
-  for (; V > 4 && d + 4 * kLanes <= values.dim; d += 4 * kLanes) add_columns<T, M, 4>(s, values, from, to, d);
-  for (; d + kLanes <= values.dim; d += kLanes) add_columns<T, M, 1>(s, values, from, to, d);
-  if (d == values.dim) return;
-  for (size_t r = 0; r < M; r++) {
-    float* out = s.out + r * s.out_stride + d;
-    vf acc = load(out);
-    for (size_t j = from; j < to; j++) acc = fma(set1(s.weights[r * kScores + j]), T::load_n(values.data + j * values.stride + d, values.dim - d), acc);
-    store(out, acc);
-  }
-}
-
-template <class T>
-void add_values_of(size_t rows, const Sums& s, const Block<T>& values, size_t from, size_t to) {
-  switch (rows) {
-    case 1: return add_values<T, 1>(s, values, from, to);
-    case 2: return add_values<T, 2>(s, values, from, to);
-    case 3: return add_values<T, 3>(s, values, from, to);
-    default: return add_values<T, 4>(s, values, from, to);
-  }
+  constexpr size_t S = B::Row::kStep, V = kRegisters / (M <= 2 ? 4 : 8);
+  const size_t whole = dim / (S * kLanes) * S;
+  size_t v = 0;
+  for (; v + V <= whole; v += V) add_columns<B, M, V>(s, values, dim, from, to, v);
+  if constexpr (V > 4)
+    for (; v + 4 <= whole; v += 4) add_columns<B, M, 4>(s, values, dim, from, to, v);
+  for (; v < whole; v += S) add_columns<B, M, S>(s, values, dim, from, to, v);
+  if (whole * kLanes < dim) add_columns<B, M, 0>(s, values, dim, from, to, whole);
 }
 
 struct Span {
@@ -221,86 +205,136 @@ Span visible(const Rows& rows, size_t r, size_t at, size_t count) {
   return from < to ? Span{from - at, to - at} : Span{0, 0};
 }
 
-// Values of keys [at, at + count) times their weights. A key that a row does not see is never multiplied by its zero weight.
-template <class T>
-void weigh_block(const Attention& a, const Rows& rows, const Block<T>& values, size_t at, size_t count, const float* weights, Partial& out) {
-  const size_t stride = round_lanes(values.dim);
+// Values of keys [at, at + count) times their weights, for the rows of one head, whose records begin at `record`. A key that a row does
+// not see is never multiplied by its zero weight.
+template <class B>
+void weigh_block(const RangeTask& t, const B& values, size_t dim, size_t at, size_t count, const float* weights, const Records& out, size_t record) {
+  const Rows& rows = *t.rows;
+  const bool masked = t.a->mask.tensor;
   for (size_t r = 0; r < rows.count; r += kTileRows) {
     const size_t m = least(kTileRows, rows.count - r);
-    const auto sums = [&](size_t i) { return Sums{weights + (r + i) * kScores, out.values + (r + i) * stride, stride}; };
+    const auto sums = [&](size_t i) { return Sums{weights + (r + i) * kScores, out.values(record + r + i), out.width + kRecordTail}; };
     Span own[kTileRows], common{0, count};
     for (size_t i = 0; i < m; i++) {
       own[i] = visible(rows, r + i, at, count);
       common = {most(common.from, own[i].from), least(common.to, own[i].to)};
     }
-    if (!a.mask.tensor && common.from < common.to) {
+    if (!masked && common.from < common.to) {
       // Keys that every row of the tile sees go together.
-      for (size_t i = 0; i < m; i++) add_values<T, 1>(sums(i), values, own[i].from, common.from);
-      add_values_of(m, sums(0), values, common.from, common.to);
-      for (size_t i = 0; i < m; i++) add_values<T, 1>(sums(i), values, common.to, own[i].to);
+      for (size_t i = 0; i < m; i++) add_values<B, 1>(sums(i), values, dim, own[i].from, common.from);
+      with_rows(m, [&](auto n) { add_values<B, decltype(n)::value>(sums(0), values, dim, common.from, common.to); });
+      for (size_t i = 0; i < m; i++) add_values<B, 1>(sums(i), values, dim, common.to, own[i].to);
       continue;
     }
     for (size_t i = 0; i < m; i++) {
       const float* w = weights + (r + i) * kScores;
-      if (!a.mask.tensor) {
-        add_values<T, 1>(sums(i), values, own[i].from, own[i].to);
+      if (!masked) {
+        add_values<B, 1>(sums(i), values, dim, own[i].from, own[i].to);
         continue;
       }
       for (size_t j = own[i].from; j < own[i].to;) {
         size_t to = j;
         while (to < own[i].to && w[to] != 0.0f) to++;
-        if (to > j && out.max[r + i] != -INFINITY) add_values<T, 1>(sums(i), values, j, to);
+        if (to > j && out.max(record + r + i) != -INFINITY) add_values<B, 1>(sums(i), values, dim, j, to);
         j = to + 1;
       }
     }
   }
 }
 
+// Calls f with the vectors of slots [slot, slot + count) of a head and the values that each has: where they lie when each meets one tile of
+// rows, else decoded.
+template <class F>
+RLX_INLINE void with_block(const HeadRows& h, size_t slot, size_t count, bool once, const F& f) {
+  const Side& side = *h.side;
+  if (once || side.form == Form::f32)
+    if (with_stored(h, slot, [&](const auto& block) { f(block, side.dim); })) return;
+  alignas(64) float buffer[kKeyBlock * kMaxWidth];
+  const Buffered block{buffer, side.width};
+  const bool stored = with_stored(h, slot, [&](const auto& from) {
+    using Row = typename std::decay_t<decltype(from)>::Row;
+    const size_t whole = side.dim / (Row::kStep * kLanes) * Row::kStep;
+    for (size_t i = 0; i < count; i++) {
+      const Row row = from.row(i);
+      for (size_t v = 0; v * kLanes < side.width; v += Row::kStep) {
+        vf x[Row::kStep];
+        if (v < whole) Row::load(row, v, x);
+        else Row::load_last(row, v, side.dim, x);
+        for (size_t s = 0; s < Row::kStep; s++) store(buffer + i * side.width + (v + s) * kLanes, x[s]);
+      }
+    }
+  });
+  if (!stored) {
+    RLX_BASE::kv_decode_rows(side.codec, h.data + slot * h.stride, h.stride, h.norms + slot * h.norm_stride, h.norm_stride, count, buffer, side.width);
+    for (size_t i = 0; i < count; i++)
+      for (size_t d = side.dim; d < side.width; d++) buffer[i * side.width + d] = 0.0f;
+  }
+  f(block, side.width);
+}
+
 }  // namespace
 
-void attend_range(const Attention& a, const Rows& rows, const HeadRows& keys, const HeadRows& values, size_t range, Partial& out) {
-  alignas(64) float scores[kRowTile * kScores];
-  alignas(64) float buffer[kKeyBlock * kMaxDim];
+void attend_range(const RangeTask& t, size_t range, const Records& out) {
+  const Attention& a = *t.a;
+  const Rows& rows = *t.rows;
+  alignas(64) float scores[kTaskRows * kScores];
   const size_t begin = most(range, rows.lowest);
   const size_t end = least(range + kRange, rows.highest);
-  const bool once = rows.count <= kTileRows;  // each key and each value meets one tile of rows
-  const auto blocks = [&](const HeadRows& h, const auto& f) {
-    for (size_t at = begin; at < end; at += kKeyBlock) {
-      const size_t count = least(kKeyBlock, end - at);
-      with_block(h, at, count, once, buffer, [&](const auto& block) { f(block, at, count); });
+  const bool once = rows.count <= kTileRows;
+  // Blocks of consecutive slots, for each of them the heads one after the other: as they lie in a token-major cache.
+  const auto blocks = [&](const Side& side, const auto& f) {
+    for (size_t at = begin, count; at < end; at += count) {
+      const size_t key = rows.ring_start + at;
+      const size_t slot = key < a.capacity ? key : key - a.capacity;
+      count = least(least(kKeyBlock, end - at), a.capacity - slot);
+      for (size_t h = 0; h < t.heads; h++) {
+        const HeadRows head = head_rows(a, side, t.batch, t.head + h);
+        with_block(head, slot, count, once, [&](const auto& block, size_t dim) { f(block, dim, at, count, h); });
+      }
     }
   };
-  blocks(keys, [&](const auto& block, size_t at, size_t count) { score_rows(rows, block, count, scores + (at - range)); });
-  clear(out, rows.count, round_lanes(values.dim));
-  for (size_t r = 0; r < rows.count; r++) {
-    const Span s = visible(rows, r, range, kRange);
-    if (s.from < s.to) weigh(a, rows.mask[r], range, s.from, s.to, scores + r * kScores, out.max[r], out.sum[r]);
-  }
-  blocks(values, [&](const auto& block, size_t at, size_t count) { weigh_block(a, rows, block, at, count, scores + (at - range), out); });
+  const size_t width = a.keys.width;
+  blocks(a.keys, [&](const auto& block, size_t dim, size_t at, size_t count, size_t h) {
+    score_rows(rows.count, t.queries + h * rows.count * width, width, block, dim, count, scores + h * rows.count * kScores + (at - range));
+  });
+  const size_t group = a.heads / a.kv_heads;
+  for (size_t h = 0; h < t.heads; h++)
+    for (size_t r = 0; r < rows.count; r++) {
+      const size_t i = h * rows.count + r;
+      clear(out, i);
+      const Span s = visible(rows, r, range, kRange);
+      if (s.from == s.to) continue;
+      const size_t row = t.first_row + r;
+      const size_t* strides = a.mask.strides;
+      const size_t mask_at = t.batch * strides[0] + ((t.head + h) * group + row % group) * strides[1] + row / group * strides[2];
+      const size_t key = rows.ring_start + range + s.from;
+      weigh(a, mask_at, key < a.capacity ? key : key - a.capacity, s.from, s.to, scores + i * kScores, out.max(i), out.sum(i));
+    }
+  blocks(a.values, [&](const auto& block, size_t dim, size_t at, size_t count, size_t h) {
+    weigh_block(t, block, dim, at, count, scores + h * rows.count * kScores + (at - range), out, h * rows.count);
+  });
 }
 
-void clear(Partial& p, size_t rows, size_t value_stride) {
-  for (size_t r = 0; r < rows; r++) {
-    p.max[r] = -INFINITY;
-    p.sum[r] = 0.0f;
-  }
-  memset(p.values, 0, rows * value_stride * sizeof(float));
+void clear(const Records& r, size_t i) {
+  memset(r.values(i), 0, r.width * sizeof(float));
+  r.max(i) = -INFINITY;
+  r.sum(i) = 0.0f;
 }
 
-void merge_row(float& max, float& sum, float* values, float next_max, float next_sum, const float* next_values, size_t value_stride) {
+void merge(const Records& into, size_t i, const Records& next, size_t j) {
+  const float next_max = next.max(j);
   if (next_max == -INFINITY) return;
-  if (max == -INFINITY) {
-    max = next_max;
-    sum = next_sum;
-    memcpy(values, next_values, value_stride * sizeof(float));
+  if (into.max(i) == -INFINITY) {
+    memcpy(into.values(i), next.values(j), (into.width + 2) * sizeof(float));
     return;
   }
-  const float top = max > next_max ? max : next_max;
-  const float keep = exp1(max - top);
-  const float add = exp1(next_max - top);
-  max = top;
-  sum = sum * keep + next_sum * add;
-  for (size_t d = 0; d < value_stride; d += kLanes) store(values + d, fma(load(values + d), set1(keep), load(next_values + d) * set1(add)));
+  const float top = into.max(i) > next_max ? into.max(i) : next_max;
+  const float keep = exp1(into.max(i) - top), add = exp1(next_max - top);
+  into.max(i) = top;
+  into.sum(i) = into.sum(i) * keep + next.sum(j) * add;
+  float* values = into.values(i);
+  const float* more = next.values(j);
+  for (size_t d = 0; d < into.width; d += kLanes) store(values + d, fma(load(values + d), set1(keep), load(more + d) * set1(add)));
 }
 
 }  // namespace RLX_ISA

@@ -4,6 +4,8 @@
 //   vf, vi, vmask   kLanes x f32, i32, and the result of a comparison
 //   load store      f32; load_n / store_n touch only the first n <= kLanes lanes, the other lanes read as zero
 //   load_f16 load_bf16 store_f16 store_bf16 (+ _n)   stores round to nearest, ties to even
+//   set1_f16(bits)  the value of an f16 in every lane
+//   load_s8 load_u8 kLanes bytes as i32
 //   fma(a, b, c)    a * b + c; fused except with SSE4.2 and plain C++
 //   min max         of operands that are not NaN
 //   reduce_add4     four vectors summed to four floats, each in the order of reduce_add
@@ -96,6 +98,7 @@ RLX_INLINE vf load_f16(const uint16_t* p) { return half_to_float(load_u16(p)); }
 RLX_INLINE vf load_f16_n(const uint16_t* p, size_t n) { return half_to_float(load_u16_n(p, n)); }
 RLX_INLINE void store_f16(uint16_t* p, vf x) { store_u16(p, float_to_half(x)); }
 RLX_INLINE void store_f16_n(uint16_t* p, vf x, size_t n) { store_u16_n(p, float_to_half(x), n); }
+RLX_INLINE vf set1_f16(uint16_t h) { return half_to_float(set1i(h)); }
 #endif
 
 RLX_INLINE vi float_to_bf16(vf x) {

@@ -89,6 +89,8 @@ RLX_INLINE void store_u16_n(uint16_t* p, vi x, size_t n) {
   for (size_t i = 0; i < n; i++) p[i] = static_cast<uint16_t>(x.v[i]);
 }
 RLX_INLINE void store_u16(uint16_t* p, vi x) { store_u16_n(p, x, kLanes); }
+RLX_INLINE vi load_s8(const void* p) { RLX_EACH(vi, static_cast<const int8_t*>(p)[i]); }
+RLX_INLINE vi load_u8(const void* p) { RLX_EACH(vi, static_cast<const uint8_t*>(p)[i]); }
 RLX_INLINE void store_s8(int8_t* p, vi x) {
   for (size_t i = 0; i < kLanes; i++) p[i] = static_cast<int8_t>(x.v[i]);
 }

@@ -98,6 +98,17 @@ RLX_INLINE vi load_u16_n(const uint16_t* p, size_t n) { return {vreinterpretq_s3
 RLX_INLINE uint16x4_t narrow(vi x) { return vmovn_u32(vreinterpretq_u32_s32(x.v)); }
 RLX_INLINE void store_u16(uint16_t* p, vi x) { vst1_u16(p, narrow(x)); }
 RLX_INLINE void store_u16_n(uint16_t* p, vi x, size_t n) { store_half_n(p, narrow(x), n); }
+RLX_INLINE vf set1_f16(uint16_t h) { return {vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h)))}; }
+RLX_INLINE vi load_s8(const void* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return {vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)))))};
+}
+RLX_INLINE vi load_u8(const void* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(four))))))};
+}
 RLX_INLINE void store_s8(int8_t* p, vi x) {
   const int16x4_t h = vmovn_s32(x.v);
   const int8x8_t b = vmovn_s16(vcombine_s16(h, h));

@@ -89,6 +89,13 @@ RLX_INLINE void store_u16_n(uint16_t* p, vi x, size_t n) {
   store_u16(t, x);
   memcpy(p, t, n * sizeof *t);
 }
+RLX_INLINE __m128i load_four(const void* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return _mm_cvtsi32_si128(four);
+}
+RLX_INLINE vi load_s8(const void* p) { return {_mm_cvtepi8_epi32(load_four(p))}; }
+RLX_INLINE vi load_u8(const void* p) { return {_mm_cvtepu8_epi32(load_four(p))}; }
 RLX_INLINE void store_s8(int8_t* p, vi x) {
   const __m128i h = _mm_packs_epi32(x.v, x.v);
   const int32_t b = _mm_cvtsi128_si32(_mm_packs_epi16(h, h));

@@ -41,7 +41,7 @@ void attention(Suite& suite, const Case& c, int32_t dtype, int32_t cache) {
   const auto flag = [](bool b) { return b ? 1.0 : 0.0; };
   suite.run("attention", {&q, &k, &v, mask, nullptr, &length, c.sinks ? &sinks : nullptr}, {&y},
             {static_cast<double>(c.heads), static_cast<double>(c.kv_heads), static_cast<double>(c.dim), scale, c.softcap, static_cast<double>(c.window),
-             flag(c.causal), flag(c.keep), flag(c.head_major)});
+             flag(c.causal), flag(c.keep), flag(c.head_major), 0, 0});
   const double u = roundoff(RLX_F32);
   for (int64_t b = 0; b < c.batch; b++)
     for (int64_t i = 0; i < c.queries; i++)

@@ -52,7 +52,7 @@ test("which samples run on references", () => {
   });
   expect(left).toMatchInlineSnapshot(`
     [
-      "attention: 3 of 39",
+      "attention: 4 of 99",
       "linear: 21 of 129",
       "grouped_linear: 6 of 34",
       "scatter: 8 of 81",

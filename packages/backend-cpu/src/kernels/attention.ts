@@ -1,14 +1,25 @@
 import { dimMax, type DType } from "@rlxjs/ir";
 import type { Kernel, NodeView } from "@rlxjs/runtime";
+import { kvCodecParam } from "./kv.ts";
 
-/** Of native/cpu/attention.h: widest head, keys per range, rows per task; the widest vector. */
-const maxHeadDim = 256;
+/** Of native/cpu/attention.h: widest head, keys per range, rows per task, floats behind a row's values; what vectors are filled up to. */
+const maxHeadDim = 512;
 const range = 256;
 const rowTile = 32;
-const maxLanes = 16;
+const recordTail = 16;
+const laneGroup = 32;
 
 const floats: readonly DType[] = ["f32", "f16", "bf16"];
-const names = ["q", "k", "v", "mask", "qPos", "kvLen", "sinks"] as const;
+/** Which dtypes each operand may have; other operands are integers. */
+const accepted: Readonly<Record<string, readonly DType[]>> = {
+  q: floats,
+  k: [...floats, "q8_0", "u8"],
+  v: [...floats, "q8_0", "u8"],
+  mask: [...floats, "bool"],
+  sinks: floats,
+  kNorms: ["f32"],
+  vNorms: ["f32"],
+};
 
 interface AttentionAttrs {
   readonly numHeads: number;
@@ -20,18 +31,21 @@ interface AttentionAttrs {
   readonly causal: boolean;
   readonly maskKind: "none" | "keep" | "bias";
   readonly kvLayout: "token" | "head";
+  readonly kCodec?: string;
+  readonly vCodec?: string;
 }
 const attrsOf = (node: NodeView): AttentionAttrs => node.attrs as unknown as AttentionAttrs;
 const valueDim = (node: NodeView): number => dimMax(node.outputs[0]?.shape[2] ?? 0) / attrsOf(node).numHeads;
+const filledUp = (n: number): number => Math.ceil(n / laneGroup) * laneGroup;
 
-/** Room for the partial results of a call whose key ranges run as tasks of their own: those with one tile of rows. */
+/** Room for queries and partial results of a call whose key ranges run as tasks of their own: those with one tile of rows. */
 function scratchBytes(node: NodeView): number {
-  const { numHeads, numKvHeads, kvLayout } = attrsOf(node);
+  const { numHeads, numKvHeads, headDim, kvLayout } = attrsOf(node);
   const [q, k] = node.inputs;
-  const slots = dimMax(k?.shape[kvLayout === "token" ? 1 : 2] ?? 0);
+  const capacity = dimMax(k?.shape[kvLayout === "token" ? 1 : 2] ?? 0);
   const rows = Math.min(dimMax(q?.shape[1] ?? 0) * (numHeads / numKvHeads), rowTile);
-  const record = Math.ceil(valueDim(node) / maxLanes) * maxLanes + 2;
-  return dimMax(q?.shape[0] ?? 0) * numKvHeads * Math.ceil(slots / range) * rows * record * 4;
+  const record = filledUp(valueDim(node)) + recordTail;
+  return dimMax(q?.shape[0] ?? 0) * numKvHeads * rows * (filledUp(headDim) + Math.ceil(capacity / range) * record) * 4;
 }
 
 /** Attention over a cache or over fresh keys: native/cpu/attention.cpp. */
@@ -40,10 +54,9 @@ export const attentionKernel: Kernel = {
   accepts: (node) => {
     const { headDim } = attrsOf(node);
     if (Math.max(headDim, valueDim(node)) > maxHeadDim) return `heads wider than ${maxHeadDim}`;
-    for (const [i, name] of names.entries()) {
+    for (const [i, { name }] of node.def.inputs.entries()) {
       const t = node.inputs[i];
-      const integer = name === "qPos" || name === "kvLen";
-      if (t && !integer && !floats.includes(t.dtype) && !(name === "mask" && t.dtype === "bool")) return `${name} of dtype ${t.dtype}`;
+      if (t && accepted[name] && !accepted[name].includes(t.dtype)) return `${name} of dtype ${t.dtype}`;
     }
     return true;
   },
@@ -51,9 +64,10 @@ export const attentionKernel: Kernel = {
     const a = attrsOf(node);
     const scale = a.scale ?? 1 / Math.sqrt(a.headDim);
     const flags = [a.causal, a.maskKind === "keep", a.kvLayout === "head"].map(Number);
+    const codecs = [a.kCodec, a.vCodec].map((name) => (name === undefined ? 0 : kvCodecParam(name)));
     return {
       kernel: "attention",
-      params: [a.numHeads, a.numKvHeads, a.headDim, scale, a.softcap ?? 0, a.window ?? 0, ...flags],
+      params: [a.numHeads, a.numKvHeads, a.headDim, scale, a.softcap ?? 0, a.window ?? 0, ...flags, ...codecs],
       scratchBytes: scratchBytes(node),
     };
   },
