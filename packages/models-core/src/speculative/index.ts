@@ -1,7 +1,22 @@
 export { acceptDraft, acceptExact, type Distribution, type DraftVerdict, residual } from "./accept.ts";
+export { boxJudge, type BoxTokens } from "./box-judge.ts";
+export {
+  type BlockCounts,
+  type BlockDecodeOptions,
+  type BlockJudge,
+  type BlockModel,
+  type BlockPiece,
+  type BlockRun,
+  type BlockSlab,
+  type BlockVerdict,
+  decodeBlocks,
+  probabilities,
+} from "./decode-blocks.ts";
 export { type Draft, type Drafter, modelDrafter, promptLookup, type PromptLookupOptions } from "./drafter.ts";
 export { SpeculativeError } from "./errors.ts";
 export {
+  blockBias,
+  type BlockBiasOptions,
   causalBias,
   incrementalBias,
   type IncrementalBiasOptions,
