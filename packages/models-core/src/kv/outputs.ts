@@ -1,7 +1,7 @@
 import type { Tensor } from "@rlxjs/ir";
 import { checkCount, KvStateError } from "./errors.ts";
 import { KvCacheState } from "./kv-state.ts";
-import { copyRows, type KvRows } from "./row-buffer.ts";
+import { copyRows, f32Of, type KvRows } from "./row-buffer.ts";
 
 /** Outputs of a decode or prefill graph, told apart. */
 export interface SplitOutputs<T> {
@@ -50,12 +50,7 @@ export function kvFromPrefillOutputs(outputs: readonly Tensor[], { layers, aux =
       if (shape.length !== 3 || shape[0] !== batch || shape[1] !== pastLen || shape[2] !== k.shape[2])
         throw new KvStateError(`prefill output ${what}_${i}: expected [${batch}, ${pastLen}, ${k.shape[2]}], got [${shape}]`);
   const kvDims = layersK.map((k) => k.shape[2] ?? 0);
-  return new KvCacheState({ batch, kvDims, pastLen, layersK: layersK.map(rowsOf), layersV: layersV.map(rowsOf) });
-}
-
-/** The elements of a tensor as f32: its memory where it holds them so. */
-export function rowsOf(tensor: Tensor): KvRows {
-  return tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.values());
+  return new KvCacheState({ batch, kvDims, pastLen, layersK: layersK.map(f32Of), layersV: layersV.map(f32Of) });
 }
 
 /**

@@ -1,5 +1,10 @@
+import type { Tensor } from "@rlxjs/ir";
+
 /** f32 rows in memory that devices read. */
 export type KvRows = Float32Array<ArrayBuffer>;
+
+/** The elements of a tensor as f32: its memory where it holds them so. */
+export const f32Of = (tensor: Tensor): KvRows => (tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.values()));
 
 /**
  * Copy `count` rows of every sequence between two batch-major buffers [batch, slots, width]: from row `from` of the source to row `to` of the
@@ -63,6 +68,11 @@ export class RowBuffer {
     return this.#data;
   }
 
+  /** The first `rows` are in use from now on: fewer than before. */
+  truncate(rows: number): void {
+    this.#rows = rows;
+  }
+
   /** Rows `from` to `from + count` of `source` [batch, *, width] go behind the last one. */
   append(source: KvRows, from: number, count: number): void {
     const rows = this.#rows + count;
@@ -70,10 +80,6 @@ export class RowBuffer {
     copyRows(this.#data, source, { batch: this.batch, width: this.width, from, to: this.#rows, count });
     this.#rows = rows;
     this.#written = Math.max(this.#written, rows);
-  }
-
-  truncate(rows: number): void {
-    this.#rows = rows;
   }
 
   /** Drop the first `count` rows of every sequence. */

@@ -1,0 +1,85 @@
+import type { BucketLease } from "@rlxjs/runtime";
+import { ensureCrossAttn } from "./cross-attention.ts";
+import { type CheckedCall, checkCall, fullLayer } from "./decode-call.ts";
+import {
+  checkRoom,
+  type KvDecodeOptions,
+  type KvDecodeResult,
+  type FindBucket,
+  needBucket,
+  newRowsOf,
+  resultOf,
+  rowOutputs,
+  runOptions,
+} from "./decode-step.ts";
+import { type GpuKvBinding, syncGpuKvToHost } from "./gpu-binding.ts";
+import { decodeLayout } from "./graph-layout.ts";
+
+export interface KvDecodeGpuOptions extends KvDecodeOptions {
+  /** Where the rows live on the device between calls. */
+  readonly binding: GpuKvBinding;
+  /** Take all rows from the host again; they have to be there. */
+  readonly refreshKv?: boolean;
+}
+
+interface Chosen {
+  readonly lease: BucketLease;
+  readonly call: CheckedCall;
+  /** Whether the graph's memory has room for the new rows. */
+  readonly room: boolean;
+}
+
+/**
+ * One step with the rows on the device: new ones are written or fed to where they belong, and the host reads the logits. At the end of a
+ * bucket the step runs in the next one, which has room for its rows. When there is none, the rows go to the host.
+ */
+export async function stepOnDevice(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<KvDecodeResult> {
+  const { kv, binding, crossAttn } = options;
+  if (options.refreshKv) kv.leaveDevice();
+  const { lease, call, room } = await choose(what, find, options);
+  const { compiled } = lease;
+  const { layout } = call;
+  try {
+    checkRoom(compiled, call);
+    if (crossAttn) ensureCrossAttn(compiled, crossAttn, kv.onDevice?.place.compiled);
+  } catch (error) {
+    lease[Symbol.dispose]();
+    throw error;
+  }
+  const place = binding.enter(kv, lease);
+  const run = { ...runOptions(call, options), inputs: call.inputs };
+  if (room || layout.form === "state") {
+    const outputs = await compiled.run({ ...run, ...place.runOptions(call) });
+    kv.advanceOnDevice(call.newRows);
+    return resultOf(call, kv, outputs);
+  }
+  const outputs = await compiled.run({ ...run, keep: rowOutputs(layout) });
+  const rows = newRowsOf(compiled, layout, call);
+  syncGpuKvToHost(kv);
+  kv.append(rows.layersK, rows.layersV);
+  return resultOf(call, kv, outputs);
+}
+
+async function choose(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<Chosen> {
+  const first = checked(await needBucket(what, options.kv.pastLen, find, options), options);
+  if (first.room) return first;
+  const next = await find(options.kv.pastLen + first.call.newRows).catch((error) => {
+    first.lease[Symbol.dispose]();
+    throw error;
+  });
+  if (!next) return first;
+  first.lease[Symbol.dispose]();
+  return checked(next, options);
+}
+
+/** Check the call against a bucket's graph; ends the lease when that fails. */
+function checked(lease: BucketLease, options: KvDecodeGpuOptions): Chosen {
+  try {
+    const layout = decodeLayout(lease.compiled);
+    const call = checkCall(lease.compiled, layout, options.kv, options);
+    return { lease, call, room: !fullLayer(layout, call.spans, ({ past, newRows }) => past + newRows) };
+  } catch (error) {
+    lease[Symbol.dispose]();
+    throw error;
+  }
+}
