@@ -13,7 +13,7 @@ export interface Loaded {
 
 /** Load a model (undefined: the demo model) with a progress bar on a terminal. */
 export async function load(path: string | undefined, flags: DeviceFlags, options: ModelOptions & { signal: AbortSignal }): Promise<Loaded> {
-  const { device, kernels, threads } = flags;
+  const { device, kernels, threads, programCache } = flags;
   const bar = process.stderr.isTTY ? progressBar() : undefined;
   const start = performance.now();
   let compileStart = start;
@@ -29,6 +29,7 @@ export async function load(path: string | undefined, flags: DeviceFlags, options
       device,
       ...(kernels === undefined ? {} : { kernels }),
       ...(threads === undefined ? {} : { threads }),
+      ...(programCache === undefined ? {} : { programCache }),
       onProgress,
     });
     return { model, path: file, loadMs: compileStart - start, compileMs: performance.now() - compileStart };

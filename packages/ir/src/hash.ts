@@ -5,14 +5,16 @@ import { type Graph, NONE, type Node } from "./graph.ts";
 import { opByName } from "./ops/index.ts";
 import type { Tensor } from "./tensor.ts";
 
-const digest = (json: Json): string => bytesToHex(sha256(new TextEncoder().encode(canonicalJson(json))));
+/** SHA-256 of bytes, as 64 hex digits. */
+export const hashBytes = (bytes: Uint8Array): string => bytesToHex(sha256(bytes));
+const digest = (json: Json): string => hashBytes(new TextEncoder().encode(canonicalJson(json)));
 const constants = new WeakMap<Tensor, string>();
 
 /** Content hash of a constant: dtype, shape and bytes. */
 function constantHash(t: Tensor): string {
   const known = constants.get(t);
   if (known !== undefined) return known;
-  const hash = digest([t.dtype, t.shape, bytesToHex(sha256(t.bytes))]);
+  const hash = digest([t.dtype, t.shape, hashBytes(t.bytes)]);
   constants.set(t, hash);
   return hash;
 }
@@ -23,6 +25,12 @@ function constantHash(t: Tensor): string {
  * numbers, nor of nodes that reach no output and no state. A Merkle hash: a node is its op over its operands' hashes.
  */
 export function hashGraph(graph: Graph): string {
+  const work = hashWork(graph);
+  for (let step = work.next(); ; step = work.next()) if (step.done) return step.value;
+}
+
+/** The same, interruptible: yields after every node. */
+export function* hashWork(graph: Graph): Generator<undefined, string> {
   const nodes: string[] = [];
   const signature: string[] = [];
   const impure = new Map<string, number>();
@@ -41,6 +49,7 @@ export function hashGraph(graph: Graph): string {
     }
     nodes.push(hash);
     if (traits.leaf === "input" || traits.leaf === "param" || traits.leaf === "state" || traits.writes !== undefined) signature.push(hash);
+    yield;
   }
   return digest({
     outputs: graph.outputs.map((o) => [o.name, operand(o.value)]),

@@ -6,7 +6,7 @@ import type { AttrRecord, Graph, GraphOutput, Node, ValueInfo } from "./graph.ts
 import type { TensorType } from "./op.ts";
 import { shown } from "./shown.ts";
 import { Tensor } from "./tensor.ts";
-import { verifyGraph } from "./verify.ts";
+import { verifyWork } from "./verify.ts";
 
 /** Bytes that are not a graph. */
 export class SerializeError extends RlxError {
@@ -68,6 +68,12 @@ function outputOf(graph: Graph, id: number): ValueInfo {
  * graph is verified. Throws RlxError, and nothing else. Constants are views of `bytes` where alignment allows.
  */
 export function deserializeGraph(bytes: Uint8Array<ArrayBuffer>): Graph {
+  const work = deserializeWork(bytes);
+  for (let step = work.next(); ; step = work.next()) if (step.done) return step.value;
+}
+
+/** The same, interruptible: yields after every node that is verified. */
+export function* deserializeWork(bytes: Uint8Array<ArrayBuffer>): Generator<undefined, Graph> {
   if (!(bytes instanceof Uint8Array)) throw new SerializeError(`expected a Uint8Array, got ${shown(bytes)}`);
   if (bytes.byteLength < prefix) throw new SerializeError(`expected at least ${prefix} bytes, got ${bytes.byteLength}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -94,7 +100,7 @@ export function deserializeGraph(bytes: Uint8Array<ArrayBuffer>): Graph {
       return { name: text(name, `outputs[${i}] name`), value: int(value, `outputs[${i}] value`) };
     }),
   };
-  verifyGraph(graph);
+  yield* verifyWork(graph);
   return graph;
 }
 

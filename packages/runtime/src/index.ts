@@ -18,9 +18,11 @@ export { type CompiledPasses, type CompileReports, compileGraph } from "./passes
 export { ALIGNMENT, type MemoryPlan, planMemory, type Temporary } from "./plan.ts";
 export { printProgram } from "./print-program.ts";
 export * from "./program.ts";
+export { ProgramFormatError } from "./program-cache/codec.ts";
+export type { ProgramCache, ProgramCacheStats } from "./program-cache/program-cache.ts";
 export { registerBackend, registeredDevices } from "./registry.ts";
 export type { CompiledStats, CopyCounts, Outputs, RunOptions } from "./run-options.ts";
-export { type CompileOptions, Session, type SessionOptions } from "./session.ts";
+export { type CompileOptions, Session, type SessionOptions, type SessionStats } from "./session.ts";
 export { StateSet } from "./state.ts";
 export { nextTask, runAtOnce, runInSlices, type Work } from "./task.ts";
 export { type Trace, type TraceEvent, traceRun } from "./trace.ts";

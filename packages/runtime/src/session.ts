@@ -5,8 +5,9 @@ import { OpenDevice } from "./device.ts";
 import { StateError } from "./errors.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
 import { lowerWork } from "./lower.ts";
-import { compileWork } from "./passes/compile.ts";
 import type { PassOptions } from "./passes/options.ts";
+import { CachedCompiler } from "./program-cache/compiler.ts";
+import type { ProgramCache, ProgramCacheStats } from "./program-cache/program-cache.ts";
 import { openBackend } from "./registry.ts";
 import { StateSet } from "./state.ts";
 import { runAtOnce, runInSlices, type Work } from "./task.ts";
@@ -14,6 +15,15 @@ import type { WeightStore } from "./weights.ts";
 
 export interface SessionOptions extends BackendOptions {
   readonly device: Device;
+  /** Compiled graphs of earlier processes; asked by `compile`, not by `compileSync`. Weights are no part of what it keeps. */
+  readonly programCache?: ProgramCache;
+  /** Hears of entries of the program cache that could not be used, and of its failures. The graph is compiled then. */
+  readonly onProgramCacheProblem?: (error: unknown) => void;
+}
+
+export interface SessionStats {
+  readonly compiles: number;
+  readonly programCache: ProgramCacheStats;
 }
 
 export interface CompileOptions {
@@ -32,17 +42,19 @@ export interface CompileOptions {
 export class Session implements Disposable {
   readonly info: DeviceInfo;
   readonly #device: OpenDevice;
+  readonly #compiler: CachedCompiler;
   #compiles = 0;
 
-  private constructor(device: OpenDevice) {
+  private constructor(device: OpenDevice, compiler: CachedCompiler) {
     this.#device = device;
+    this.#compiler = compiler;
     this.info = device.backend.info;
     trackLeak(this, `the session of device "${this.info.device}"`, () => device.abandon());
   }
 
   /** Open a device that a backend has registered. DeviceUnavailableError says what there is. */
-  static async open({ device, ...options }: SessionOptions): Promise<Session> {
-    return new Session(new OpenDevice(await openBackend(device, options)));
+  static async open({ device, programCache, onProgramCacheProblem, ...options }: SessionOptions): Promise<Session> {
+    return new Session(new OpenDevice(await openBackend(device, options)), new CachedCompiler(programCache, onProgramCacheProblem));
   }
 
   /** Compile a graph or an HIR module; evaluates and packs its weights in slices that leave the event loop free. */
@@ -91,8 +103,8 @@ export class Session implements Disposable {
     return this.#device.backend.mapFile?.(path);
   }
 
-  stats(): { readonly compiles: number } {
-    return { compiles: this.#compiles };
+  stats(): SessionStats {
+    return { compiles: this.#compiles, programCache: this.#compiler.stats };
   }
 
   /** Close the device once the compiled graphs and states of this session are disposed too; they can no longer be used. */
@@ -108,7 +120,7 @@ export class Session implements Disposable {
     const release = [this.#device.retain(), ...(weights ? [weights.retain()] : [])];
     try {
       const graph = yield* lowered(source, params ?? ((name) => weights?.get(name)));
-      const { graph: legal, ...reports } = yield* compileWork(graph, backend.kernels, passes);
+      const { graph: legal, ...reports } = yield* this.#compiler.compile(graph, backend, passes);
       const program = yield* lowerWork(legal, { kernels: backend.kernels, hoistWeights: passes?.hoistWeights ?? true });
       this.#compiles++;
       return new CompiledGraph<Out>({ graph, program, device: this.#device, weights, reports });

@@ -1,7 +1,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { stat } from "node:fs/promises";
 import type { Tensor } from "@rlxjs/ir";
-import { type BackendOptions, type Device, Session, WeightStore } from "@rlxjs/runtime";
+import { type BackendOptions, type Device, type ProgramCache, Session, WeightStore } from "@rlxjs/runtime";
 import type { Checkpoint } from "../checkpoint.ts";
 import { readGgufConfig } from "../config/gguf-config.ts";
 import { readHfConfig } from "../config/hf-config.ts";
@@ -14,6 +14,7 @@ import { canonicalCheckpoint } from "../names.ts";
 import { openSafetensorsDirectory } from "../safetensors.ts";
 import { type Tokenizer, tokenizerFromDirectory, tokenizerFromGguf } from "../tokenizer/index.ts";
 import { type MapFile, openDirectory } from "./files.ts";
+import { directoryProgramCache } from "./program-cache.ts";
 
 export interface LoadProgress {
   readonly phase: "open" | "read" | "compile";
@@ -25,6 +26,8 @@ export interface LoadProgress {
 export interface LoadOptions extends ModelOptions, BackendOptions {
   /** Default `cpu`. */
   readonly device?: Device;
+  /** Compiled graphs of earlier processes: a cache, or the path of a directory for one. Default: none. */
+  readonly programCache?: ProgramCache | string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
@@ -76,12 +79,15 @@ async function opened<C extends Checkpoint>(
  * opened is closed.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LanguageModel> {
-  const { device = "cpu", threads, kernels, signal, onProgress, ...rest } = options;
+  const { device = "cpu", threads, kernels, programCache, signal, onProgress, ...rest } = options;
   signal?.throwIfAborted();
   const session = await Session.open({
     device,
     ...(threads === undefined ? {} : { threads }),
     ...(kernels === undefined ? {} : { kernels }),
+    ...(programCache === undefined
+      ? {}
+      : { programCache: typeof programCache === "string" ? directoryProgramCache(programCache) : programCache }),
   });
   // What must be disposed if the rest fails; each step takes over from the one before.
   let owned: Disposable[] = [session];

@@ -51,3 +51,11 @@ export function* compileWork(graph: Graph, kernels: readonly Kernel[], options: 
   const { graph: legal, stats, misses } = yield* runPasses(graph, passes, set, full);
   return { graph: legal, report: yield* dispatch(legal, decomposed, set, full), stats, misses };
 }
+
+/** How the nodes of a graph that was compiled before are carried out. Throws UnsupportedOpsError like `compileWork`. */
+export const dispatchWork = (
+  legal: Graph,
+  decomposed: readonly Decomposition[],
+  kernels: readonly Kernel[],
+  options: PassOptions,
+): Work<DispatchReport> => dispatch(legal, decomposed, new KernelSet(kernels), options);
