@@ -25,7 +25,7 @@ export {
 } from "./generation/sequence.ts";
 export { StopMatcher } from "./generation/stop.ts";
 export type { GraphStats } from "./model/graph-set.ts";
-export { type KvCacheOption, type KvCacheType, type KvFormats, kvBytesPerToken, kvFormatsOf } from "./model/kv-formats.ts";
+export { type KvCacheOption, type KvFormats, kvBytesPerToken, kvFormatsOf } from "./model/kv-formats.ts";
 export * from "./model/language-model.ts";
 export * from "./kv/index.ts";
 export * from "./speculative/index.ts";

@@ -10,22 +10,25 @@ export type KvFormat = "f32" | "f16" | "bf16" | "q8_0" | KvCodecName;
 export const kvCodecNames: readonly KvCodecName[] = kvCodecIds.flatMap((id) => kvBits.map((bits): KvCodecName => `${id}:${bits}`));
 export const kvFormats: readonly KvFormat[] = ["f32", "f16", "bf16", "q8_0", ...kvCodecNames];
 /** Short names of the codecs that are meant for new caches. */
-const short: Readonly<Record<string, KvFormat>> = {
+const short = {
   tq8: "lloyd-max-v2:8",
   tq6: "lloyd-max-v2:6",
   tq5: "lloyd-max-v2:5",
   tq4: "lloyd-max-v2:4",
-};
+} as const satisfies Record<string, KvFormat>;
+
+/** A format by its own name or by its short one. */
+export type KvFormatName = KvFormat | keyof typeof short;
+export const kvFormatNames: readonly KvFormatName[] = [...kvFormats, ...(Object.keys(short) as (keyof typeof short)[])];
+export const isKvFormatName = (text: string): text is KvFormatName => kvFormatNames.some((name) => name === text);
 
 /**
  * The format that a text names: one of `kvFormats`, or `tq8`, `tq6`, `tq5`, `tq4` for lloyd-max-v2 at so many bits.
  * @throws AttrError for any other text.
  */
 export function parseKvFormat(text: string): KvFormat {
-  const format = kvFormats.find((f) => f === text) ?? (Object.hasOwn(short, text) ? short[text] : undefined);
-  if (format === undefined)
-    throw new AttrError("kv_format", `format: expected one of ${[...kvFormats, ...Object.keys(short)].join(", ")}, got ${text}`);
-  return format;
+  if (!isKvFormatName(text)) throw new AttrError("kv_format", `format: expected one of ${kvFormatNames.join(", ")}, got ${text}`);
+  return text in short ? short[text as keyof typeof short] : (text as KvFormat);
 }
 
 /**

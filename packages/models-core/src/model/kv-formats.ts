@@ -1,12 +1,18 @@
-import { AttrError, type KvFormat, kvFormatBytes, kvFormats, parseKvFormat } from "@rlxjs/ir";
+import {
+  AttrError,
+  isKvFormatName,
+  type KvFormat,
+  type KvFormatName,
+  kvFormatBytes,
+  kvFormatNames,
+  kvFormats,
+  parseKvFormat,
+} from "@rlxjs/ir";
 import type { ModelConfig } from "../config/model-config.ts";
 import { KvCacheError } from "../errors.ts";
 
-/** How keys or values are kept: a format by its full name, or `tqN`, short for `lloyd-max-v2:N`. */
-export type KvCacheType = KvFormat | "tq8" | "tq6" | "tq5" | "tq4";
-
-/** One format for keys and values, or one for each. */
-export type KvCacheOption = KvCacheType | { readonly k?: KvCacheType; readonly v?: KvCacheType };
+/** How keys and values are kept: one format for both, or one for each. `tqN` is short for `lloyd-max-v2:N`. */
+export type KvCacheOption = KvFormatName | { readonly k?: KvFormatName; readonly v?: KvFormatName };
 
 /** The formats of a model's cache. */
 export interface KvFormats {
@@ -22,12 +28,8 @@ const fallback = "f16" satisfies KvFormat;
  */
 export function kvFormatsOf(option: KvCacheOption = fallback): KvFormats {
   const parse = (where: string, text: unknown): KvFormat => {
-    try {
-      return parseKvFormat(String(text));
-    } catch (error) {
-      if (!(error instanceof AttrError)) throw error;
-      throw new KvCacheError(where, `one of ${[...kvFormats, "tq8", "tq6", "tq5", "tq4"].join(", ")}`, String(text));
-    }
+    if (typeof text === "string" && isKvFormatName(text)) return parseKvFormat(text);
+    throw new KvCacheError(where, `one of ${kvFormatNames.join(", ")}`, String(text));
   };
   if (typeof option !== "object" || option === null) {
     const both = parse("kvCache", option);

@@ -69,9 +69,18 @@ function writeHalves(b: Builder, { keys, values, k, v, pos }: Writes, place: Pla
     const pair = b.kvWritePair(keys.values, values.values, k, v, pos, place);
     return { keys: { values: pair.k }, values: { values: pair.v } };
   }
+  if (keys.norms && values.norms) {
+    const pair = b.kvQuantizePair(keys.values, keys.norms, values.values, values.norms, k, v, pos, {
+      ...place,
+      kCodec: keys.codec,
+      vCodec: values.codec,
+    });
+    return { keys: { values: pair.kPacked, norms: pair.kNorms }, values: { values: pair.vPacked, norms: pair.vNorms } };
+  }
   const write = (into: Half, x: Value): Written => {
     if (!into.norms) return { values: b.kvWrite(into.values, x, pos, place) };
-    throw new ShapeError("attention", "expected floats or q8_0 as the format of the cache");
+    const { packed, norms } = b.kvQuantize(into.values, into.norms, x, pos, { ...place, codec: into.codec });
+    return { values: packed, norms };
   };
   return { keys: write(keys, k), values: write(values, v) };
 }
