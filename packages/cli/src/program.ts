@@ -25,6 +25,11 @@ export function program(): Command {
     .option("--top-p <p>", "draw from the most likely tokens whose probabilities sum to p", number)
     .option("--min-p <p>", "draw from tokens of at least this share of the best one's probability", number)
     .option("--seed <n>", "one seed, one text (default: random)", integer(0))
+    .option(
+      "--speculative <n>",
+      "guess up to n tokens from earlier text and check them in one run: the same text, faster where it repeats",
+      integer(1),
+    )
     .option("--json", "one JSON object at the end instead of text")
     .action(async (path, flags) => (await import("./commands/run.ts")).run(path, flags));
 

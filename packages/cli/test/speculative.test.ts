@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Drafter, GenerateOptions, GenerationSummary, LanguageModel } from "@rlxjs/models-core";
 import { loadModel } from "@rlxjs/models-core/node";
 import { describe, expect, test } from "vitest";
+import { rlxjs } from "./cli.ts";
 import { openGolden } from "./golden.ts";
 
 const demo = fileURLToPath(new URL("../../../models/tales-5.6m-q8_0.gguf", import.meta.url));
@@ -143,4 +144,11 @@ describe("demo model", () => {
       `[GenerationOptionError: speculative.draft: expected a model with a vocabulary of 1024, got one of 320]`,
     );
   });
+});
+
+test("rlxjs run --speculative prints the same text", async () => {
+  const args = ["run", "-p", "Once upon a time, there was a small owl. The small owl", "-n", "60"];
+  const [plain, guessed] = await Promise.all([rlxjs(args), rlxjs([...args, "--speculative", "4"])]);
+  expect(guessed.stdout).toBe(plain.stdout);
+  expect(guessed.stderr).toMatch(/, [1-9]\d* of \d+ guesses right\]/);
 });

@@ -12,6 +12,7 @@ export interface RunFlags extends DeviceFlags, KvCacheFlags {
   readonly topP?: number;
   readonly minP?: number;
   readonly seed?: number;
+  readonly speculative?: number;
   readonly json?: boolean;
 }
 
@@ -19,10 +20,11 @@ export interface RunFlags extends DeviceFlags, KvCacheFlags {
 export async function run(path: string | undefined, flags: RunFlags): Promise<void> {
   const signal = onInterrupt();
   const { prompt, tokens, temperature, topK, topP, minP, seed, json } = flags;
+  const speculative = flags.speculative === undefined ? undefined : { draft: "prompt-lookup", tokens: flags.speculative };
   const { loadMs, compileMs, ...loaded } = await load(path, flags, { signal, kvCache: kvCacheOption(flags, "f16") });
   using model = loaded.model;
   const options = Object.fromEntries(
-    Object.entries({ maxTokens: tokens, temperature, topK, topP, minP, seed }).filter(([, value]) => value !== undefined),
+    Object.entries({ maxTokens: tokens, temperature, topK, topP, minP, seed, speculative }).filter(([, value]) => value !== undefined),
   );
   let text = "";
   const ids: number[] = [];
@@ -45,10 +47,11 @@ export async function run(path: string | undefined, flags: RunFlags): Promise<vo
     const result = { model: loaded.path, device: device.description, kvCache, prompt, text, ids, loadMs, compileMs, ...summary, ...speeds };
     process.stdout.write(`${JSON.stringify(result)}\n`);
   } else {
-    const { promptTokens, generatedTokens } = summary;
+    const { promptTokens, generatedTokens, speculation } = summary;
     const prefill = `prompt ${promptTokens} tokens at ${speeds.prefillTokensPerSecond.toFixed(0)}/s`;
     const decode = `${generatedTokens} tokens at ${speeds.decodeTokensPerSecond.toFixed(0)}/s`;
-    process.stderr.write(`[load ${loadMs.toFixed(0)} ms, compile ${compileMs.toFixed(0)} ms, ${prefill}, ${decode}]\n`);
+    const guesses = speculation ? `, ${speculation.accepted} of ${speculation.proposed} guesses right` : "";
+    process.stderr.write(`[load ${loadMs.toFixed(0)} ms, compile ${compileMs.toFixed(0)} ms, ${prefill}, ${decode}${guesses}]\n`);
   }
 }
 
