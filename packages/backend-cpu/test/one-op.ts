@@ -11,7 +11,7 @@ import {
   Tensor as TensorClass,
   type Value,
 } from "@rlxjs/ir";
-import { type Backend, type Executable, lowerGraph, type Program, type RunCall } from "@rlxjs/runtime";
+import { type Backend, type DeviceBuffer, type Executable, lowerGraph, type Program, type RunCall } from "@rlxjs/runtime";
 
 /** Operands of a sample by input slot. */
 export type Slots = readonly (Tensor | undefined)[];
@@ -52,12 +52,36 @@ function oneOpGraph(def: AnyOpDef, { slots, attrs }: Case): Graph {
   return g.build();
 }
 
+/** Device memory between canaries. */
+class Guarded implements DeviceBuffer {
+  static readonly #edge = 64;
+  readonly #whole: DeviceBuffer;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(backend: Backend, bytes: number) {
+    this.#whole = backend.allocate(bytes + 2 * Guarded.#edge);
+    this.#whole.bytes.fill(0xc5);
+    this.bytes = this.#whole.bytes.subarray(Guarded.#edge, Guarded.#edge + bytes);
+  }
+  get intact(): boolean {
+    const { bytes } = this.#whole;
+    return [bytes.subarray(0, Guarded.#edge), bytes.subarray(Guarded.#edge + this.bytes.length)].every((side) =>
+      side.every((b) => b === 0xc5),
+    );
+  }
+  [Symbol.dispose](): void {
+    this.#whole[Symbol.dispose]();
+  }
+}
+
 /** One op on a backend, as it stands: no fusion, no decomposition. */
 export class OneOp implements Disposable {
   readonly program: Program;
   readonly #executable: Executable;
   readonly #call: RunCall;
   readonly #outputs: Tensor[];
+  /** What the op writes in place, by slot. */
+  readonly states: ReadonlyMap<number, Guarded>;
 
   constructor(backend: Backend, def: AnyOpDef, sample: Case) {
     const graph = oneOpGraph(def, sample);
@@ -74,16 +98,19 @@ export class OneOp implements Disposable {
       const { dtype, shape } = graph.values[value] ?? { dtype: "f32", shape: [] };
       return TensorClass.fromBytes(dtype, shape.map(Number), new Uint8Array(byteLength(dtype, shape.map(Number))).fill(0xa5));
     });
+    this.states = new Map(
+      this.program.buffers.flatMap((b) => {
+        if (b.kind !== "state") return [];
+        const state = new Guarded(backend, b.bytes);
+        state.bytes.set(operand(b.name).bytes);
+        return [[Number(b.name.slice(1)), state]];
+      }),
+    );
     this.#call = {
       extents: [],
       inputs: this.program.buffers.flatMap((b) => (b.kind === "input" ? [operand(b.name).bytes] : [])),
       outputs: this.#outputs.map((t) => t.bytes),
-      states: this.program.buffers.flatMap((b) => {
-        if (b.kind !== "state") return [];
-        const state = backend.allocate(b.bytes);
-        state.bytes.set(operand(b.name).bytes);
-        return [state];
-      }),
+      states: [...this.states.values()],
     };
   }
 
@@ -101,7 +128,7 @@ export class OneOp implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const s of this.#call.states) s[Symbol.dispose]();
+    for (const s of this.states.values()) s[Symbol.dispose]();
     this.#executable[Symbol.dispose]();
   }
 }

@@ -1,0 +1,83 @@
+import { createNativeBackend, createReferenceBackend, loadAddon } from "@rlxjs/backend-cpu";
+import { type AnyOpDef, floatDTypes, namedInputs, ops, runReference, Tensor } from "@rlxjs/ir";
+import type { Backend } from "@rlxjs/runtime";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import { checkKvModel, commands, type RunOp, shapes } from "../../ir/test/support/kv-model.ts";
+import { casesOf, OneOp } from "./one-op.ts";
+
+const { addon } = loadAddon();
+const backends: Record<string, Backend> = { reference: createReferenceBackend() };
+if (addon) for (const isa of addon.cpuInfo().isas) backends[`native ${isa}`] = createNativeBackend(addon, { isa, threads: 2 });
+afterAll(() => {
+  for (const b of Object.values(backends)) b[Symbol.dispose]();
+});
+const writers: readonly AnyOpDef[] = [ops.kvWrite, ops.kvWritePair, ops.kvLinearizeRing];
+
+describe.each(Object.entries(backends))("%s", (_, backend) => {
+  /** As a step of a program on states; their memory comes back whether it fails or not. */
+  const run: RunOp = (def, slots, attrs) => {
+    using one = new OneOp(backend, def, { name: def.name, slots, attrs });
+    try {
+      one.runSync();
+    } finally {
+      for (const [slot, { bytes, intact }] of one.states) {
+        slots[slot]?.bytes.set(bytes);
+        expect(intact).toBe(true);
+      }
+    }
+  };
+
+  test("any writes, ring writes, truncations and linearisations leave what plain lists say", () => {
+    fc.assert(
+      fc.property(shapes, commands, (shape, list) => checkKvModel(run, shape, list)),
+      { numRuns: 120 },
+    );
+  });
+
+  test.each(writers.map((def) => def.name))("%s: the reference's bytes", (name) => {
+    const def = writers.find((d) => d.name === name);
+    if (!def) throw new Error(name);
+    for (const sample of casesOf(def)) {
+      const names = def.traits.writes as readonly string[];
+      const copies = sample.slots.map((t) => t && Tensor.fromBytes(t.dtype, t.shape, t.bytes.slice()));
+      const named = namedInputs(def, copies);
+      const expected = names.map((n) => named[n]).filter((t) => t instanceof Tensor);
+      runReference(def, copies, sample.attrs, expected);
+      using one = new OneOp(backend, def, sample);
+      for (const [i, t] of one.runSync().entries()) expect(Buffer.compare(t.bytes, expected[i]?.bytes ?? t.bytes), sample.name).toBe(0);
+    }
+  });
+
+  test("q8_0: blocks of NaN, infinities, ties, tiny and huge values are the reference's bytes", () => {
+    const special = [
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      127,
+      63.5,
+      -0.5,
+      0.5,
+      2 ** -149,
+      2 ** -126,
+      3e38,
+      65504,
+      -65520,
+      1e-7,
+      0.49999997,
+      -0,
+    ];
+    const value = fc.oneof(fc.constantFrom(...special), fc.float(), fc.double({ min: -1, max: 1 }));
+    fc.assert(
+      fc.property(fc.constantFrom(...floatDTypes), fc.array(value, { minLength: 40, maxLength: 40 }), (dtype, list) => {
+        const slots = [Tensor.zeros("q8_0", [1, 1, 64]), Tensor.from(dtype, [1, 1, 40], list), Tensor.from("i32", [], [0])];
+        const all = [...slots, undefined, undefined, undefined];
+        const attrs = { layout: "token", xLayout: "token", ring: false, trim: false, headDim: 40 };
+        const expected = Tensor.zeros("q8_0", [1, 1, 64]);
+        runReference(ops.kvWrite, all, attrs, [expected]);
+        run(ops.kvWrite, all, attrs);
+        expect(slots[0]?.bytes).toEqual(expected.bytes);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
