@@ -13,3 +13,10 @@ export async function openGolden(directory: string): Promise<(name: string) => n
     return values;
   };
 }
+
+/** NaN where the second list is shorter. */
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs((a[i] ?? Number.NaN) - (b[i] ?? Number.NaN)));
+  return largest;
+}

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { loadModel } from "@rlxjs/models-core/node";
 import "@rlxjs/backend-cpu";
 import { expect, test } from "vitest";
-import { openGolden } from "./golden.ts";
+import { largestDifference, openGolden } from "./golden.ts";
 
 /*
  * Greedy ids of the golden models with compressed caches. A cache that rounds keys and values moves logits, so a token may change where the
@@ -14,7 +14,6 @@ const decoders = ["llama-gqa", "llama-tied-mha", "qwen3-qknorm", "mistral-swa", 
 const formats = ["f16", "q8_0"] as const;
 
 const argmax = (row: Float32Array): number => row.indexOf(row.reduce((m, v) => Math.max(m, v)));
-const largestDifference = (a: Float32Array, b: Float32Array): number => a.reduce((m, v, i) => Math.max(m, Math.abs(v - (b[i] ?? 0))), 0);
 
 /** By how much the best logit of a row leads. */
 function margin(row: readonly number[]): number {
