@@ -30,29 +30,26 @@ async function distract(model: LanguageModel): Promise<void> {
   for (const seed of [901, 902]) await run(model, [seed, ...tokens(4, seed)], { maxTokens: 1 });
 }
 
-test.each<KvCacheOption>(["f32", "f16", { k: "bf16", v: "q8_0" }])(
-  "%j: a text is the same from the cache",
-  async (kvCache) => {
-    using plain = await loadModel(demo, { kvCache });
-    using model = await loadModel(demo, { kvCache, promptCache: {} });
-    const [system, other] = [tokens(60, 1), tokens(9, 2)];
-    const cases: [readonly number[], GenerateOptions, number][] = [
-      [system, {}, 0],
-      [system, {}, 60],
-      [[...system, ...other], {}, 60],
-      [[...system, ...other], { temperature: 0.9, seed: 4 }, 69],
-      [[...system, ...other, 5], { repetitionPenalty: 1.2 }, 69],
-      [system.slice(0, 40), {}, 0],
-      [other, { maxTokens: 1 }, 0],
-    ];
-    for (const [prompt, options, reused] of cases) {
-      await distract(model);
-      const expected = await run(plain, prompt, options);
-      expect(await run(model, prompt, options)).toEqual({ ids: expected.ids, reused });
-    }
-    expect(model.promptCache?.stats()).toMatchObject({ entries: 7, evictions: 0 });
-  },
-);
+test.each<KvCacheOption>(["f32", "f16", "tq4", { k: "q8_0", v: "tq6" }])("%j: a text is the same from the cache", async (kvCache) => {
+  using plain = await loadModel(demo, { kvCache });
+  using model = await loadModel(demo, { kvCache, promptCache: {} });
+  const [system, other] = [tokens(60, 1), tokens(9, 2)];
+  const cases: [readonly number[], GenerateOptions, number][] = [
+    [system, {}, 0],
+    [system, {}, 60],
+    [[...system, ...other], {}, 60],
+    [[...system, ...other], { temperature: 0.9, seed: 4 }, 69],
+    [[...system, ...other, 5], { repetitionPenalty: 1.2 }, 69],
+    [system.slice(0, 40), {}, 0],
+    [other, { maxTokens: 1 }, 0],
+  ];
+  for (const [prompt, options, reused] of cases) {
+    await distract(model);
+    const expected = await run(plain, prompt, options);
+    expect(await run(model, prompt, options)).toEqual({ ids: expected.ids, reused });
+  }
+  expect(model.promptCache?.stats()).toMatchObject({ entries: 7, evictions: 0 });
+});
 
 test("a prompt that is stored whole is not run at all", async () => {
   using model = await loadModel(demo, { promptCache: { maxBytes: 2 ** 24 } });

@@ -106,6 +106,8 @@ export class LanguageModel implements Disposable {
     const model = this.#needDecoder("generate");
     const ids = this.encode(prompt);
     const decoder = this.tokenizer ? new StreamDecoder(this.tokenizer) : idsOnly;
+    // Not within the time of the first guess.
+    if (options.speculative) await model.graphs.get("all", options.signal);
     const sequence = await model.acquire(ids);
     try {
       const { vocabSize, eosTokenIds: endIds } = this.config;

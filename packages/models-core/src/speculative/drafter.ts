@@ -17,7 +17,7 @@ export interface Drafter {
 }
 
 export interface PromptLookupOptions {
-  /** Most and fewest latest tokens that an earlier place must share. Defaults 3 and 1. */
+  /** Most and fewest latest tokens that an earlier place must share. Defaults 3 and 2. */
   readonly maxNgram?: number;
   readonly minNgram?: number;
 }
@@ -26,7 +26,7 @@ export interface PromptLookupOptions {
  * Prompt lookup: the latest tokens are looked for earlier in the sequence, longest first, and what followed there the last time is proposed.
  * Needs no model; good where text repeats itself or its prompt (summaries, code, edits).
  */
-export function promptLookup({ maxNgram = 3, minNgram = 1 }: PromptLookupOptions = {}): Drafter {
+export function promptLookup({ maxNgram = 3, minNgram = 2 }: PromptLookupOptions = {}): Drafter {
   checkCount("minNgram", minNgram, 1);
   checkCount("maxNgram", maxNgram, minNgram);
   return {

@@ -12,6 +12,9 @@ export interface SpeculationCounts {
   readonly runs: number;
 }
 
+/** Most steps between two drafts. */
+const longestRest = 32;
+
 /** Where a step stands. */
 export interface StepContext {
   /** The newest token, which is not in the cache yet. */
@@ -36,6 +39,8 @@ export class Speculation {
   readonly #drafter: Drafter;
   readonly #tokens: number;
   #counts: SpeculationCounts = { proposed: 0, accepted: 0, runs: 0 };
+  /** Steps without a draft: those that are left, and how many the next useless draft costs. */
+  #rest = { left: 0, next: 1 };
 
   /** `tokens`: most tokens of a draft. */
   constructor(sequence: TokenSequence, sampler: Sampler, drafter: Drafter, tokens: number) {
@@ -50,17 +55,20 @@ export class Speculation {
     return this.#counts;
   }
 
-  /** The next tokens, at least one; undefined when there is no draft to check. The cache then holds all but the last of them. */
+  /** The next tokens, at least one; undefined when there is no draft to check, or when drafts have been useless lately. The cache then holds all but the last of them. */
   async step({ token, history, room, signal }: StepContext): Promise<readonly number[] | undefined> {
     const past = this.#sequence.tokens.length;
     const most = Math.min(this.#tokens, room - 1, this.#sequence.capacity - past - 1);
-    if (most < 1) return undefined;
+    if (most < 1 || this.#rest.left-- > 0) return undefined;
     const draft = await this.#drafter.propose(history, most, signal);
     if (draft.ids.length === 0) return undefined;
     const { logits } = await this.#sequence.append([token, ...draft.ids], { logits: "all", signal });
     const tokens = this.#judge(draft, logits ?? new Float32Array(), history);
     this.#sequence.truncate(past + tokens.length);
     const { proposed, accepted, runs } = this.#counts;
+    // A checked draft of which nothing is kept costs more than a plain step: after each, twice as many plain steps.
+    if (tokens.length > 1) this.#rest = { left: 0, next: 1 };
+    else this.#rest = { left: this.#rest.next, next: Math.min(2 * this.#rest.next, longestRest) };
     this.#counts = { proposed: proposed + draft.ids.length, accepted: accepted + tokens.length - 1, runs: runs + 1 };
     return tokens;
   }

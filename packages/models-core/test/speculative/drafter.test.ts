@@ -11,19 +11,19 @@ const propose = (tokens: readonly number[], most: number, options = {}): readonl
 test("what followed the last time, for the longest run of latest tokens", () => {
   expect(propose([1, 2, 3, 9, 2, 3, 8, 1, 2, 3], 2)).toEqual([9, 2]);
   expect(propose([2, 3, 8, 5, 2, 3, 7, 5, 2, 3], 3)).toEqual([7, 5, 2]);
-  expect(propose([4, 3, 5, 6, 3], 2)).toEqual([5, 6]);
+  expect(propose([4, 3, 5, 6, 3], 2, { minNgram: 1 })).toEqual([5, 6]);
 });
 
 test("nothing where nothing repeats", () => {
   expect(propose([1, 2, 3, 4], 4)).toEqual([]);
   expect(propose([1], 4)).toEqual([]);
   expect(propose([], 4)).toEqual([]);
-  expect(propose([4, 3, 5, 6, 3], 2, { minNgram: 2 })).toEqual([]);
+  expect(propose([4, 3, 5, 6, 3], 2)).toEqual([]);
 });
 
 test("a text with a period goes on with it", () => {
   expect(propose([1, 2, 3, 1, 2, 3], 7)).toEqual([1, 2, 3, 1, 2, 3, 1]);
-  expect(propose([5, 5], 3)).toEqual([5, 5, 5]);
+  expect(propose([5, 5, 5], 3)).toEqual([5, 5, 5]);
 });
 
 test("as a search by hand finds it", () => {
@@ -41,7 +41,7 @@ test("as a search by hand finds it", () => {
               expected.push(whole.at(-1) ?? -1);
             }
           }
-      expect(propose(tokens, most)).toEqual(expected);
+      expect(propose(tokens, most, { minNgram: 1 })).toEqual(expected);
     }),
   );
 });
