@@ -1,13 +1,10 @@
-import { byteLength, type DType } from "../dtype.ts";
-import { AttrError, RunError, ShapeError } from "../errors.ts";
+import { AttrError, RunError } from "../errors.ts";
 import { linearizeRing } from "../ops/kv-linearize-ring.ts";
 import { expectElements } from "../ops/kv-plan.ts";
 import { inferKvWrite, runKvWrites } from "../ops/kv-write-rules.ts";
-import { product } from "../ops/rules.ts";
-import { showShape } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
 import { type Args, checkNames, flag, natural, naturals, tensor } from "./args.ts";
 import { type KvCopySpec, type KvForm, kvForms } from "./table.ts";
+import { expectDType, int, ints, part } from "./tensors.ts";
 
 // Named copies on tensors, in place: arguments are checked, tensors are seen in the shapes that the op has, and its reference does the rest.
 
@@ -19,9 +16,6 @@ export const operandsOf = ({ dual }: Pick<KvCopySpec, "dual">): readonly { reado
         { cache: "cacheV", x: "srcV" },
       ]
     : [{ cache: "cache", x: "src" }];
-
-const ints = (list: readonly number[]): Tensor => Tensor.from("i64", [list.length], list);
-const int = (value: number): Tensor => Tensor.from("i64", [], [value]);
 
 /** Whether positions wrap, and whether the oldest tokens of too many are left out. */
 export function ringOf(op: string, { ring, tokens }: KvForm, args: Args): { ring: boolean; trim: boolean } {
@@ -78,23 +72,6 @@ export function copyTensors(op: string, spec: KvCopySpec, given: unknown): void 
     return { ...pair, out: cache };
   });
   runKvWrites(op, targets, places, attrs);
-}
-
-function expectDType(op: string, name: string, t: Tensor, dtypes: readonly DType[]): void {
-  if (!dtypes.includes(t.dtype)) throw new ShapeError(op, `${name}: expected dtype ${dtypes.join(" or ")}, got ${t.dtype}`);
-}
-
-/** The first elements of a tensor's memory in another shape. */
-function part(op: string, name: string, t: Tensor, dtype: DType, shape: readonly number[]): Tensor {
-  const bytes = byteLength(dtype, shape);
-  if (t.bytes.length < bytes)
-    throw new ShapeError(
-      op,
-      dtype === t.dtype
-        ? `${name}: expected at least ${product(shape)} elements for ${showShape(shape)}, got ${t.size}`
-        : `${name}: expected at least ${bytes} bytes for ${showShape(shape)}, got ${t.bytes.length}`,
-    );
-  return Tensor.fromBytes(dtype, shape, t.bytes.subarray(0, bytes));
 }
 
 /** kvCacheLinearizeRing on tensors of any dtype, which are seen as bytes. */

@@ -47,13 +47,15 @@ function asTokens(g: Builder, op: string, name: string, source: Value, { source:
   return g.reshape(source, { shape: rows });
 }
 
-function graphValue(op: string, args: Args, name: string): Value {
+/** @throws AttrError for an argument that is no value of a graph. */
+export function graphValue(op: string, args: Args, name: string): Value {
   const value = args[name];
   if (!(value instanceof Value)) throw new AttrError(op, `${name}: expected a value of the graph, got ${shown(value)}`);
   return value;
 }
 
-function placeOf(g: Builder, op: string, args: Args, name: string): Value | undefined {
+/** A place as a value; `undefined` when it is not given. */
+export function placeOf(g: Builder, op: string, args: Args, name: string): Value | undefined {
   const value = args[name];
   if (value === undefined) return undefined;
   if (value instanceof Value) return value;

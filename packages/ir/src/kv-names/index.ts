@@ -86,3 +86,4 @@ export interface KvLinearizeValues {
   readonly historyLen: ValueLike;
   readonly logicalEnd: ValueLike;
 }
+export * from "./quantize.ts";

@@ -4,13 +4,44 @@ import { decodeKvVector } from "../kv-codec/codec.ts";
 import { kvCodecNamed } from "../kv-codec/format.ts";
 import { fwhtThenSign } from "../kv-codec/hadamard.ts";
 import { attr, defineOp, input } from "../op.ts";
+import type { Tensor } from "../tensor.ts";
 import { eachVector, expectElements, planKvTensors } from "./kv-plan.ts";
-import { inferKvStore, vectorOf } from "./kv-quantize-rules.ts";
+import { inferKvStore, type KvStore, vectorOf } from "./kv-quantize-rules.ts";
 import { kvDequantizeSamples } from "./kv-quantize-samples.ts";
 import { expectShape } from "./rules.ts";
 
 const op = "kv_dequantize";
 const names = { packed: "packed", norms: "norms", codec: "codec" };
+
+/** What is read of a store. */
+export interface KvRead {
+  readonly codec: string;
+  readonly headDim: number;
+  readonly domain: "rotated" | "plain";
+  readonly layout: "token" | "head";
+  readonly ring: boolean;
+}
+
+/**
+ * Decode the positions from `pos` on into out f32 [B, tokens, H*D].
+ * @throws RunError for positions that the cache does not have.
+ */
+export function decodeStore(op: string, store: KvStore<Tensor>, pos: Tensor, attrs: KvRead, out: Tensor): void {
+  const { headDim, layout, ring } = attrs;
+  const extents = inferKvStore(op, names, store, attrs);
+  const [rows, heads, capacity] = [Number(extents.sequences), Number(extents.heads), Number(extents.capacity)];
+  const [, tokens = 0] = out.shape;
+  if (rows * heads > 0 && tokens > capacity)
+    throw new RunError(op, `tokens: expected at most the ${capacity} slots of the cache, got ${tokens}`);
+  const runs = planKvTensors(op, { sequences: rows, capacity, rows, tokens, width: heads }, { pos }, { ring, trim: false });
+  const codec = kvCodecNamed(op, names.codec, attrs.codec, headDim);
+  const values = new Float32Array(out.data.buffer, out.data.byteOffset, out.size);
+  eachVector(runs, { order: layout, heads, slots: capacity }, { order: "token", heads, slots: tokens }, (from, to) => {
+    const vector = vectorOf(codec, store, from);
+    decodeKvVector(codec, vector.packed, vector.norms, values.subarray(to * headDim, (to + 1) * headDim));
+  });
+  if (attrs.domain === "plain") fwhtThenSign(values, headDim);
+}
 
 export const kvDequantize = defineOp({
   name: op,
@@ -34,20 +65,6 @@ export const kvDequantize = defineOp({
     expectElements(op, "out", out);
     return out;
   },
-  reference: ({ packed, norms, pos }, attrs, out) => {
-    const { headDim, layout } = attrs;
-    const store = inferKvStore(op, names, { packed, norms }, attrs);
-    const [rows, heads, capacity, tokens] = [Number(store.sequences), Number(store.heads), Number(store.capacity), Number(attrs.tokens)];
-    if (rows > 0 && heads > 0 && tokens > capacity)
-      throw new RunError(op, `tokens: expected at most the ${capacity} slots of the cache, got ${tokens}`);
-    const runs = planKvTensors(op, { sequences: rows, capacity, rows, tokens, width: heads }, { pos }, { ring: attrs.ring, trim: false });
-    const codec = kvCodecNamed(op, names.codec, attrs.codec, headDim);
-    const values = new Float32Array(out.data.buffer, out.data.byteOffset, out.size);
-    eachVector(runs, { order: layout, heads, slots: capacity }, { order: "token", heads, slots: tokens }, (from, to) => {
-      const vector = vectorOf(codec, { packed, norms }, from);
-      decodeKvVector(codec, vector.packed, vector.norms, values.subarray(to * headDim, (to + 1) * headDim));
-    });
-    if (attrs.domain === "plain") fwhtThenSign(values, headDim);
-  },
+  reference: ({ packed, norms, pos }, attrs, out) => decodeStore(op, { packed, norms }, pos, attrs, out),
   samples: kvDequantizeSamples,
 });
