@@ -25,12 +25,6 @@ function constantHash(t: Tensor): string {
  * numbers, nor of nodes that reach no output and no state. A Merkle hash: a node is its op over its operands' hashes.
  */
 export function hashGraph(graph: Graph): string {
-  const work = hashWork(graph);
-  for (let step = work.next(); ; step = work.next()) if (step.done) return step.value;
-}
-
-/** The same, interruptible: yields after every node. */
-export function* hashWork(graph: Graph): Generator<undefined, string> {
   const nodes: string[] = [];
   const signature: string[] = [];
   const impure = new Map<string, number>();
@@ -49,7 +43,6 @@ export function* hashWork(graph: Graph): Generator<undefined, string> {
     }
     nodes.push(hash);
     if (traits.leaf === "input" || traits.leaf === "param" || traits.leaf === "state" || traits.writes !== undefined) signature.push(hash);
-    yield;
   }
   return digest({
     outputs: graph.outputs.map((o) => [o.name, operand(o.value)]),

@@ -26,7 +26,7 @@ export class CachedCompiler {
 
   *compile(graph: Graph, { info, kernels }: Pick<Backend, "info" | "kernels">, passes: Partial<PassOptions> = {}): Work<CompiledPasses> {
     if (!this.#cache) return yield* compileWork(graph, kernels, passes);
-    const key = yield* programKey(graph, info, passes);
+    const key = programKey(graph, info, passes);
     const found = yield* this.#find(this.#cache, graph, key);
     if (found === "unasked") return yield* compileWork(graph, kernels, passes);
     if (found) {
