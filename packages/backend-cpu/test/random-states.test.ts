@@ -5,19 +5,29 @@ import { afterAll, describe, expect, test } from "vitest";
 import "@rlxjs/backend-cpu";
 
 /**
- * A random graph over f32[2, 4] values: views of views of two states, writes in between, and readers of versions that are gone by
+ * A random graph over f32[1, 2, 4] values: views of views of two states, writes of one or both in between, and readers of versions that are gone by
  * the time they run. Values that are overwritten states are not read any more, which the builder would refuse.
  */
 function randomGraph(choices: readonly (readonly [number, number, number])[], outputs: readonly number[]): Graph {
   const g = graphBuilder("states");
-  const square = { shape: [2, 4] };
-  const states = [g.state("s", "f32", [2, 4]), g.state("t", "f32", [2, 4])];
-  let values: Value[] = [g.input("x", "f32", [2, 4]), ...states];
+  const square = { shape: [1, 2, 4] };
+  const states = [g.state("s", "f32", [1, 2, 4]), g.state("t", "f32", [1, 2, 4])];
+  let values: Value[] = [g.input("x", "f32", [1, 2, 4]), ...states];
   const write = (slot: number, value: Value): Value => {
     const next = g.stateWrite(states[slot] ?? value, value);
     values = values.filter((v) => v !== states[slot]);
     states[slot] = next;
     return next;
+  };
+  // Copies that a pass would drop, were the states not about to be overwritten.
+  const writeBoth = (a: Value, b: Value): Value => {
+    const [s = a, t = b] = states;
+    const next = g.kvWritePair(s, t, g.mul(a, 1), g.reshape(g.reshape(b, { shape: [8] }), square), g.constant(1, "i32"), {
+      tokens: g.constant(1, "i32"),
+    });
+    values = [...values.filter((v) => v !== s && v !== t), next.k];
+    states.splice(0, 2, next.k, next.v);
+    return next.v;
   };
   const ops: ((a: Value, b: Value) => Value)[] = [
     (a) => g.reshape(a, square),
@@ -25,12 +35,13 @@ function randomGraph(choices: readonly (readonly [number, number, number])[], ou
     (a) => g.expand(a, square),
     (a) => g.mul(a, 1),
     (a) => g.reshape(g.slice(g.reshape(a, { shape: [8] }), { axis: 0, start: 0, size: 8 }), square),
-    (a) => g.transpose(g.transpose(a, { perm: [1, 0] }), { perm: [1, 0] }),
-    (a, b) => g.add(g.slice(a, { axis: 0, start: 1, size: 1 }), b),
+    (a) => g.transpose(g.transpose(a, { perm: [0, 2, 1] }), { perm: [0, 2, 1] }),
+    (a, b) => g.add(g.slice(a, { axis: 1, start: 1, size: 1 }), b),
     (a, b) => g.tanh(g.add(a, b)),
     (a) => g.softmax(a),
     (a) => write(0, a),
     (a) => write(1, a),
+    writeBoth,
   ];
   for (const [op, a, b] of choices) {
     const pick = (n: number): Value => values[n % values.length] as Value;
@@ -62,7 +73,7 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
         using state = session.createState(compiled);
         const states = new Map<string, Tensor>();
         for (let run = 0; run < 2; run++) {
-          const inputs = { x: randomTensor(rng, "f32", [2, 4]) };
+          const inputs = { x: randomTensor(rng, "f32", [1, 2, 4]) };
           const expected = evaluateGraph(graph, { inputs, states, extents: {} });
           const actual = compiled.runSync({ inputs, state });
           for (const [name, tensor] of Object.entries(expected)) same(actual[name], tensor);
