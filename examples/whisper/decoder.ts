@@ -61,7 +61,7 @@ const heads = ({ width, decoder }: WhisperConfig) =>
   ({ numHeads: decoder.heads, numKvHeads: decoder.heads, headDim: width / decoder.heads }) as const;
 
 /** Keys and values go into states: the attention block does all of it. */
-function throughState(h: HirBuilder, config: WhisperConfig, capacity: number, pos: HirValue | undefined): SelfAttention {
+function throughState(h: HirBuilder, config: WhisperConfig, upper: number, pos: HirValue | undefined): SelfAttention {
   return (x, i) => {
     const name = `model.decoder.layers.${i}.self_attn`;
     const out = h.attention(x, {
@@ -76,7 +76,7 @@ function throughState(h: HirBuilder, config: WhisperConfig, capacity: number, po
       oBias: `${name}.out_proj.bias`,
       pastK: `past_k_${i}`,
       pastV: `past_v_${i}`,
-      capacity,
+      capacity: upper + 1,
     });
     return { out };
   };

@@ -1,4 +1,21 @@
-import { CompileCache, type Device, dim, type HirModule, openDirectory, RlxError, Session, Tensor, type WeightStore } from "rlxjs";
+import {
+  BucketedCompileCache,
+  CompileCache,
+  type CrossAttnKv,
+  crossKvInputNames,
+  type Device,
+  dim,
+  type HirModule,
+  type KvCacheState,
+  kvFromPrefillOutputs,
+  openDirectory,
+  powerOfTwoLadder,
+  RlxError,
+  Session,
+  splitDecodeLogitsKv,
+  Tensor,
+  type WeightStore,
+} from "rlxjs";
 import { readConfig, type WhisperConfig } from "./config.ts";
 import { buildDecoder } from "./decoder.ts";
 import { buildEncoder } from "./encoder.ts";
@@ -13,7 +30,7 @@ export interface WhisperOptions {
 }
 export interface CallOptions {
   /** Aborted: the call stops within a layer and fails with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What the decoder needs of a batch of recordings. */
@@ -21,8 +38,8 @@ export interface EncodedAudio {
   readonly batch: number;
   /** [B, positions, width]. */
   readonly hidden: Tensor;
-  /** Keys and values of the cross-attention by the names of the decoder's inputs: `cross_k_0`, `cross_v_0`, ... */
-  readonly cross: Readonly<Record<string, Tensor>>;
+  /** Keys and values of the cross-attention, per layer of the decoder [B, positions, width]. */
+  readonly cross: CrossAttnKv;
 }
 
 /** Features or tokens that the model cannot take. */
@@ -35,14 +52,15 @@ export class WhisperInputError extends RlxError {
 /** A Whisper checkpoint on a device. Graphs are compiled when they are first needed, and then kept. One call at a time. */
 export class Whisper implements Disposable {
   readonly config: WhisperConfig;
-  readonly session: Session;
   readonly weights: WeightStore;
+  readonly #session: Session;
   readonly #graphs: CompileCache;
+  readonly #buckets = new Map<string, BucketedCompileCache>();
 
   private constructor(config: WhisperConfig, session: Session, weights: WeightStore) {
     this.config = config;
-    this.session = session;
     this.weights = weights;
+    this.#session = session;
     this.#graphs = new CompileCache(session);
   }
 
@@ -62,38 +80,52 @@ export class Whisper implements Disposable {
 
   /** Encode log-mel spectrograms f32 [B, melBins, 2 * encoder.positions]. */
   async encode(features: Tensor, { signal }: CallOptions = {}): Promise<EncodedAudio> {
-    const { melBins, encoder } = this.config;
+    const { melBins, encoder, decoder } = this.config;
     const [batch = 0] = features.shape;
     const expected = [Math.max(1, batch), melBins, 2 * encoder.positions];
     if (features.dtype !== "f32" || `${features.shape}` !== `${expected}`)
       throw new WhisperInputError(`features: expected f32[${expected.join(", ")}], got ${features.dtype}[${features.shape.join(", ")}]`);
-    const { hidden, ...cross } = await this.#run(
-      `encoder ${batch}`,
-      () => buildEncoder(this.config, batch),
-      { input_features: features },
-      signal,
-    );
-    if (!hidden) throw new WhisperInputError("the encoder has no output");
-    return { batch, hidden, cross };
+    const graph = () => buildEncoder(this.config, batch);
+    const outputs = await this.#run(`encoder ${batch}`, graph, { input_features: features }, signal);
+    const { logits: hidden, layersK, layersV } = splitDecodeLogitsKv(outputs, decoder.layers); // hidden rows in the place of logits
+    return { batch, hidden, cross: { layersK, layersV } };
   }
 
   /**
-   * Logits [B, T, vocab] of token lists of one length T, row t about token t + 1, and the decoder's keys and values of them: `k_i`, `v_i`
-   * [B, T, width]. Nothing is cached: the recomputation that cached decoding is held to, and the first step of it.
+   * Logits [B, T, vocab] of token lists of one length T, row t about token t + 1, and the keys and values that decoding goes on from. Nothing comes
+   * from a cache: this is the recomputation that cached decoding is held to.
    */
   async decodeAll(
-    audio: EncodedAudio,
+    { batch, cross }: EncodedAudio,
     ids: readonly (readonly number[])[],
     { signal }: CallOptions = {},
-  ): Promise<Readonly<Record<string, Tensor>>> {
-    const { batch, cross } = audio;
-    const tokens = dim("tokens", { min: 1, max: this.config.decoder.positions });
-    const inputs = { input_ids: this.tokenTensor(ids, batch), ...cross };
-    return this.#run(`decoder ${batch}`, () => buildDecoder(this.config, { batch, tokens }), inputs, signal);
+  ): Promise<{ readonly logits: Tensor; readonly kv: KvCacheState }> {
+    const { positions, layers } = this.config.decoder;
+    const tokens = dim("tokens", { min: 1, max: positions });
+    const heard = crossKvInputNames(layers).map((name, i) => [name, (i % 2 === 0 ? cross.layersK : cross.layersV)[i >> 1]]);
+    const inputs: Record<string, Tensor> = { ...Object.fromEntries(heard), input_ids: this.#tokens(ids, batch) };
+    const outputs = await this.#run(`decoder ${batch}`, () => buildDecoder(this.config, { batch, tokens }), inputs, signal);
+    return { logits: splitDecodeLogitsKv(outputs, layers).logits, kv: kvFromPrefillOutputs(outputs, { layers }) };
+  }
+
+  /** Where the graphs for one more token are kept, one per range of lengths. */
+  bucketsOf(name: string): BucketedCompileCache {
+    const known = this.#buckets.get(name);
+    if (known) return known;
+    const made = new BucketedCompileCache(this.#session, powerOfTwoLadder(16, this.config.decoder.positions), { weights: this.weights });
+    this.#buckets.set(name, made);
+    return made;
+  }
+
+  [Symbol.dispose](): void {
+    for (const buckets of this.#buckets.values()) buckets[Symbol.dispose]();
+    this.#graphs[Symbol.dispose]();
+    this.weights[Symbol.dispose]();
+    this.#session[Symbol.dispose]();
   }
 
   /** One list of token ids per recording as an input, or why not. */
-  tokenTensor(ids: readonly (readonly number[])[], batch: number): Tensor {
+  #tokens(ids: readonly (readonly number[])[], batch: number): Tensor {
     const { vocab, decoder } = this.config;
     const length = ids[0]?.length ?? 0;
     if (ids.length !== batch) throw new WhisperInputError(`tokens: expected ${batch} lists, one per recording, got ${ids.length}`);
@@ -106,19 +138,9 @@ export class Whisper implements Disposable {
     return new Tensor("i32", [batch, length], Int32Array.from(ids.flat()));
   }
 
-  [Symbol.dispose](): void {
-    this.#graphs[Symbol.dispose]();
-    this.weights[Symbol.dispose]();
-    this.session[Symbol.dispose]();
-  }
-
-  async #run(
-    recipe: string,
-    build: () => HirModule,
-    inputs: Readonly<Record<string, Tensor>>,
-    signal?: AbortSignal,
-  ): Promise<Readonly<Record<string, Tensor>>> {
+  /** Outputs in the graph's order. */
+  async #run(recipe: string, build: () => HirModule, inputs: Readonly<Record<string, Tensor>>, signal?: AbortSignal): Promise<Tensor[]> {
     using lease = await this.#graphs.getOrCompile(recipe, build, { weights: this.weights, ...(signal ? { signal } : {}) });
-    return await lease.compiled.run({ inputs, signal });
+    return Object.values(await lease.compiled.run({ inputs, signal }));
   }
 }
