@@ -126,6 +126,10 @@ const show = ({ first, past, newAt }: KeySpan): string => `rows ${first} to ${pa
 export function reserve(kv: KvCacheState): Disposable {
   if (reserved.has(kv)) throw new BusyError("KvCacheState");
   reserved.add(kv);
+  calls.set(kv, callsOf(kv) + 1);
   return { [Symbol.dispose]: () => void reserved.delete(kv) };
 }
+/** How many calls a cache has been given to: another number means that device memory behind its rows may hold something else. */
+export const callsOf = (kv: KvCacheState): number => calls.get(kv) ?? 0;
 const reserved = new WeakSet<KvCacheState>();
+const calls = new WeakMap<KvCacheState, number>();

@@ -51,8 +51,23 @@ export async function needBucket(
   return lease;
 }
 
+/** A step that has run. The cache is as before until its rows are kept. */
+export interface RanStep {
+  readonly result: DecodeResult;
+  readonly newRows: number;
+  /** Append the first `rows` of the new rows to the cache. Once, and before anything else happens to it. */
+  commit(rows: number): void;
+}
+
 /** One step with all rows on the host, before and after. */
-export async function stepOnHost(compiled: CompiledGraph, options: KvStepOptions): Promise<KvDecodeResult> {
+export async function stepOnHost(compiled: CompiledGraph, options: StepOptions): Promise<DecodeResult> {
+  const step = await runOnHost(compiled, options);
+  step.commit(step.newRows);
+  return step.result;
+}
+
+/** The same without an end: its rows can be kept or not. */
+export async function runOnHost(compiled: CompiledGraph, options: StepOptions): Promise<RanStep & { readonly rows: HostLayers }> {
   const { kv, crossAttn } = options;
   const layout = decodeLayout(compiled);
   const call = checkCall(compiled, layout, kv, options);
@@ -60,8 +75,8 @@ export async function stepOnHost(compiled: CompiledGraph, options: KvStepOptions
   if (crossAttn) ensureCrossAttn(compiled, crossAttn);
   const { outputs, rows } =
     layout.form === "concat" ? await runConcat(compiled, layout, call, options) : await runState(compiled, layout, call, options);
-  kv.append(rows.layersK, rows.layersV);
-  return resultOf(call, kv, outputs);
+  const commit = (count: number): void => kv.append(rows.layersK, rows.layersV, { count });
+  return { result: resultOf(call, kv, outputs), newRows: call.newRows, rows, commit };
 }
 
 interface StepRun {

@@ -35,18 +35,19 @@ export class GpuKvBinding implements Disposable {
     try {
       this.#refuseLoss(kv);
       const before = kv.onDevice;
-      if (before?.place.compiled === held.compiled) held[Symbol.dispose]();
-      const place = before?.place.compiled === held.compiled ? before.place : placeFor(kv, held);
+      const stays = before?.place.compiled === held.compiled;
+      const place = before && stays ? before.place : placeFor(kv, held);
+      if (stays) held[Symbol.dispose]();
       try {
         if (before?.length !== kv.pastLen) place.upload();
-        else if (before.place !== place) place.takeFrom(before.place);
-        else place.truncate();
+        else if (stays) place.truncate();
+        else place.takeFrom(before.place);
       } catch (error) {
-        if (before?.place !== place) place[Symbol.dispose]();
+        if (!stays) place[Symbol.dispose]();
         throw error;
       }
       kv.settle(place);
-      if (before && before.place !== place) before.place[Symbol.dispose]();
+      if (!stays) before?.place[Symbol.dispose]();
       if (this.#live !== place) this.reset();
       this.#place = place;
       return place;

@@ -7,6 +7,7 @@ export {
   runBucketedKvDecodePacked,
 } from "./bucketed-decode.ts";
 export { runBucketedKvDecodeGpu, runBucketedKvDecodeGpuHir } from "./bucketed-decode-gpu.ts";
+export { type MtpResult, runBucketedKvMtp, runBucketedKvMtpGpu } from "./bucketed-mtp.ts";
 export { crossAttnGpuHandlesReady, type CrossAttnKv, installCrossAttnGpuHandles } from "./cross-attention.ts";
 export type { KvDecodeInputs, KvDecodeSpan } from "./decode-call.ts";
 export type { KvDecodeOptions, KvDecodeResult, KvStepOptions } from "./decode-step.ts";

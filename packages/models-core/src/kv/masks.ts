@@ -33,6 +33,11 @@ export interface KvMaskOptions {
   readonly window?: number | undefined;
   /** What a float mask means: `keep` (1 seen, 0 not; the default) or `bias` (0 seen, -Infinity not). A bool mask is a keep mask. */
   readonly kind?: "keep" | "bias" | undefined;
+  /**
+   * Which new rows a new row sees: `causal`, those up to itself (the default); `block`, all; `copied-block`, all, and the first of them is a copy
+   * of the past's last token, whose original it does not see, or the token would count twice.
+   */
+  readonly newRows?: "causal" | "block" | "copied-block" | undefined;
 }
 
 /**
@@ -60,8 +65,8 @@ export function decodeMask(type: TensorType, batch: number, keys: KeySpan, { win
   for (let row = 0; row * length < mask.size; row++) {
     const query = queryAxis === undefined ? newRows - 1 : row % queries;
     const behind = window === undefined ? Number.POSITIVE_INFINITY : window - 1;
-    fill(bias ? 0 : 1, row * length + Math.max(first, past - Math.max(0, behind - query)), row * length + past);
-    fill(bias ? 0 : 1, row * length + newAt + Math.max(0, query - behind), row * length + newAt + query + 1);
+    fill(bias ? 0 : 1, row * length + Math.max(first, past - Math.max(0, behind - query)), row * length + pastEnd);
+    fill(bias ? 0 : 1, row * length + newAt + Math.max(0, query - behind), row * length + newAt + (see === "causal" ? query + 1 : newRows));
   }
   return mask;
 }

@@ -8,6 +8,7 @@ import {
   type FindBucket,
   needBucket,
   newRowsOf,
+  type RanStep,
   resultOf,
   rowOutputs,
   runOptions,
@@ -48,16 +49,18 @@ export async function stepOnDevice(what: string, find: FindBucket, options: KvDe
   }
   const place = binding.enter(kv, lease);
   const run = { ...runOptions(call, options), inputs: call.inputs };
+  const { newRows } = call;
   if (room || layout.form === "state") {
     const outputs = await compiled.run({ ...run, ...place.runOptions(call) });
-    kv.advanceOnDevice(call.newRows);
-    return resultOf(call, kv, outputs);
+    return { result: resultOf(call, kv, outputs), newRows, commit: (rows) => kv.advanceOnDevice(rows) };
   }
   const outputs = await compiled.run({ ...run, keep: rowOutputs(layout) });
-  const rows = newRowsOf(compiled, layout, call);
-  syncGpuKvToHost(kv);
-  kv.append(rows.layersK, rows.layersV);
-  return resultOf(call, kv, outputs);
+  const { layersK, layersV } = newRowsOf(compiled, layout, call);
+  const commit = (count: number): void => {
+    syncGpuKvToHost(kv);
+    kv.append(layersK, layersV, { count });
+  };
+  return { result: resultOf(call, kv, outputs), newRows, commit };
 }
 
 async function choose(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<Chosen> {
