@@ -35,7 +35,8 @@ function kvCopy(name: string, spec: KvCopySpec) {
   };
 }
 
-const kvCopies = Object.fromEntries(Object.entries(kvCopySpecs).map(([name, spec]) => [name, kvCopy(name, spec)])) as unknown as {
+/** All of them by name. */
+export const kvCopies = Object.fromEntries(Object.entries(kvCopySpecs).map(([name, spec]) => [name, kvCopy(name, spec)])) as unknown as {
   readonly [N in KvCopyName]: KvCopy<N>;
 };
 
