@@ -53,21 +53,25 @@ export async function needBucket(
 
 /** A step that has run. The cache is as before until its rows are kept. */
 export interface RanStep {
-  readonly result: DecodeResult;
+  readonly result: KvDecodeResult;
   readonly newRows: number;
   /** Append the first `rows` of the new rows to the cache. Once, and before anything else happens to it. */
   commit(rows: number): void;
 }
 
 /** One step with all rows on the host, before and after. */
-export async function stepOnHost(compiled: CompiledGraph, options: StepOptions): Promise<DecodeResult> {
-  const step = await runOnHost(compiled, options);
-  step.commit(step.newRows);
-  return step.result;
+export async function stepOnHost(compiled: CompiledGraph, options: KvStepOptions): Promise<KvDecodeResult> {
+  return keepAll(await runOnHost(compiled, options));
+}
+
+/** The end of a step whose rows all become part of the cache. */
+export function keepAll({ result, newRows, commit }: RanStep): KvDecodeResult {
+  commit(newRows);
+  return result;
 }
 
 /** The same without an end: its rows can be kept or not. */
-export async function runOnHost(compiled: CompiledGraph, options: StepOptions): Promise<RanStep & { readonly rows: HostLayers }> {
+export async function runOnHost(compiled: CompiledGraph, options: KvStepOptions): Promise<RanStep & { readonly rows: HostLayers }> {
   const { kv, crossAttn } = options;
   const layout = decodeLayout(compiled);
   const call = checkCall(compiled, layout, kv, options);

@@ -45,8 +45,14 @@ export interface KvMaskOptions {
  * the new rows up to itself. Without an axis of queries all new rows are seen: their order is then the graph's business, and a window is
  * for one row only.
  */
-export function decodeMask(type: TensorType, batch: number, keys: KeySpan, { window, kind = "keep" }: KvMaskOptions = {}): Tensor {
+export function decodeMask(
+  type: TensorType,
+  batch: number,
+  keys: KeySpan,
+  { window, kind = "keep", newRows: see = "causal" }: KvMaskOptions = {},
+): Tensor {
   const { first, past, newAt, newRows } = keys;
+  const pastEnd = see === "copied-block" ? past - 1 : past;
   const last = type.shape.length - 1;
   const queryAxis = last > 1 ? last - 1 : undefined;
   if (window !== undefined) checkCount("window", window, 1);

@@ -5,9 +5,11 @@ import {
   checkRoom,
   type KvDecodeOptions,
   type KvDecodeResult,
+  type KvStepOptions,
   type FindBucket,
   needBucket,
   newRowsOf,
+  keepAll,
   type RanStep,
   resultOf,
   rowOutputs,
@@ -16,14 +18,17 @@ import {
 import { type GpuKvBinding, syncGpuKvToHost } from "./gpu-binding.ts";
 import { decodeLayout } from "./graph-layout.ts";
 
-export interface KvDecodeGpuOptions extends KvDecodeOptions {
+export interface Resident extends KvStepOptions {
   /** Where the rows live on the device between calls. */
   readonly binding: GpuKvBinding;
+}
+export interface KvDecodeGpuOptions extends KvDecodeOptions, Resident {
   /** Take all rows from the host again; they have to be there. */
   readonly refreshKv?: boolean;
 }
 
-interface Chosen {
+/** A bucket for a call that fits it. */
+export interface ChosenBucket {
   readonly lease: BucketLease;
   readonly call: CheckedCall;
   /** Whether the graph's memory has room for the new rows. */
@@ -35,9 +40,18 @@ interface Chosen {
  * bucket the step runs in the next one, which has room for its rows. When there is none, the rows go to the host.
  */
 export async function stepOnDevice(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<KvDecodeResult> {
+  return keepAll(await runResident(what, find, options));
+}
+
+/** The same without an end: its rows can be kept or not. */
+export async function runResident(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<RanStep> {
+  if (options.refreshKv) options.kv.leaveDevice();
+  return runOnDevice(await choose(what, find, options), options);
+}
+
+/** A step in a bucket that is chosen: its rows lie behind those of the cache on the device, and can become part of it or not. */
+export async function runOnDevice({ lease, call, room }: ChosenBucket, options: Resident): Promise<RanStep> {
   const { kv, binding, crossAttn } = options;
-  if (options.refreshKv) kv.leaveDevice();
-  const { lease, call, room } = await choose(what, find, options);
   const { compiled } = lease;
   const { layout } = call;
   try {
@@ -63,7 +77,7 @@ export async function stepOnDevice(what: string, find: FindBucket, options: KvDe
   return { result: resultOf(call, kv, outputs), newRows, commit };
 }
 
-async function choose(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<Chosen> {
+async function choose(what: string, find: FindBucket, options: KvDecodeGpuOptions): Promise<ChosenBucket> {
   const first = checked(await needBucket(what, options.kv.pastLen, find, options), options);
   if (first.room) return first;
   const next = await find(options.kv.pastLen + first.call.newRows).catch((error) => {
@@ -76,7 +90,7 @@ async function choose(what: string, find: FindBucket, options: KvDecodeGpuOption
 }
 
 /** Check the call against a bucket's graph; ends the lease when that fails. */
-function checked(lease: BucketLease, options: KvDecodeGpuOptions): Chosen {
+export function checked(lease: BucketLease, options: Resident): ChosenBucket {
   try {
     const layout = decodeLayout(lease.compiled);
     const call = checkCall(lease.compiled, layout, options.kv, options);

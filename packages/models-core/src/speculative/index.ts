@@ -15,8 +15,6 @@ export {
 export { type Draft, type Drafter, modelDrafter, promptLookup, type PromptLookupOptions } from "./drafter.ts";
 export { SpeculativeError } from "./errors.ts";
 export {
-  blockBias,
-  type BlockBiasOptions,
   causalBias,
   incrementalBias,
   type IncrementalBiasOptions,

@@ -100,25 +100,6 @@ export function incrementalBias(full: Tensor, { past, queries, upper = past, hea
   return replicateBias(new Tensor("f32", [queries, width], data), { batch, heads });
 }
 
-export interface BlockBiasOptions extends IncrementalBiasOptions {
-  /** The block begins with a copy of the last token of the past, whose original it does not see. Default false. */
-  readonly cached?: boolean;
-  /** Columns in all; those behind the block are blocked. Default `upper + queries`. */
-  readonly columns?: number;
-}
-
-/** What `incrementalBias` gives for a `windowBias`, without the rows of the past: f32 [batch, heads, queries, columns]. */
-export function blockBias({ past, queries, upper = past, heads, batch = 1, cached = false, ...rest }: BlockBiasOptions): Tensor {
-  checkCount("past", past, 0);
-  checkCount("queries", queries, 1);
-  checkCount("upper", upper, past);
-  const { columns = upper + queries } = rest;
-  checkCount("columns", columns, upper + queries);
-  const seen = cached ? past - 1 : past;
-  const rows = biasOf(queries, columns, (_, col) => col < seen || (col >= upper && col < upper + queries));
-  return replicateBias(rows, { batch, heads });
-}
-
 function squareOrRows(bias: Tensor): readonly [number, number] {
   const [rows, columns] = bias.shape;
   if (bias.dtype !== "f32" || bias.shape.length !== 2 || rows === undefined || columns === undefined)

@@ -1,8 +1,8 @@
 import type { Tensor } from "@rlxjs/ir";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bucketDecodeMask } from "../../src/kv/masks.ts";
-import { blockBias, causalBias, incrementalBias, replicateBias, textMaskBias, windowBias } from "../../src/speculative/masks.ts";
+import { bucketDecodeMask, decodeMask } from "../../src/kv/masks.ts";
+import { causalBias, incrementalBias, replicateBias, textMaskBias, windowBias } from "../../src/speculative/masks.ts";
 
 const X = Number.NEGATIVE_INFINITY;
 /** Element at an index of each axis. */
@@ -99,14 +99,12 @@ describe("incremental", () => {
         const padded = incrementalBias(full, { ...options, upper: past + padding });
         const expected = picture(plain).map((row) => row.slice(0, past) + "x".repeat(padding) + row.slice(past));
         expect(picture(padded)).toEqual(expected);
-        expect(blockBias({ ...options, cached })).toEqual(plain);
-        expect(blockBias({ ...options, cached, upper: past + padding })).toEqual(padded);
+        // What the decode contract makes for a graph with such an input.
+        const type = { dtype: "f32", shape: [2, 2, queries, past + padding + queries] } as const;
+        const newRows = cached ? "copied-block" : "block";
+        expect(decodeMask(type, 2, { first: 0, past, newAt: past + padding, newRows: queries }, { kind: "bias", newRows })).toEqual(padded);
       }),
     );
-  });
-  test("columns behind the block are blocked", () => {
-    const bias = blockBias({ past: 3, queries: 2, heads: 1, cached: true, columns: 7 });
-    expect(picture(bias)).toEqual(["..x..xx", "..x..xx"]);
   });
   test("a bias of another size is an error", () => {
     expect(() => incrementalBias(causalBias(4), { past: 3, queries: 2, heads: 1 })).toThrowErrorMatchingInlineSnapshot(
