@@ -3,7 +3,7 @@ import type { WhisperConfig } from "./config.ts";
 import { feedForward, keysAndValues, layerNorm, linear } from "./layers.ts";
 
 /**
- * Where the keys and values of earlier tokens are, with room for `upper` of them:
+ * Where the keys and values of earlier tokens are, at most `upper` of them:
  *   state    in states `past_k_i` and `past_v_i`, which a run writes in place
  *   concat   in inputs `past_k_i` and `past_v_i` [B, upper, width], zeros behind the last row; outputs `k_i` and `v_i` [B, upper + 1, width] are
  *            these with the new row at the end

@@ -50,30 +50,31 @@ export async function* generate(
   let ids: readonly number[] = [];
   for (let made = 0; made < maxTokens; made++) {
     const before = ids;
-    ids = rowsOf(logits).map((row, i) => (endIds.includes(before[i] ?? -1) ? (before[i] ?? -1) : argmax(row)));
+    ids = rowsOf(logits).map((row, i) => {
+      const last = before[i];
+      return last !== undefined && endIds.includes(last) ? last : argmax(row);
+    });
     yield { ids, logits };
     if (made + 1 === maxTokens || ids.every((id) => endIds.includes(id))) return;
-    const step = {
-      kv,
-      cache,
-      build,
-      crossAttn,
-      inputs: { input_ids: Int32Array.from(ids) },
-      ...(signal ? { signal } : {}),
-    };
+    const inputs = { input_ids: Int32Array.from(ids) };
+    const step = { kv, cache, build, crossAttn, inputs, ...(signal ? { signal } : {}) };
     const result = await (place === "device" ? runBucketedKvDecodeGpu({ ...step, binding }) : runBucketedKvDecode(step));
     logits = lastRows(result.logits);
   }
 }
 
-const rowsOf = ({ data, shape: [batch = 0, width = 0] }: Tensor) =>
-  Array.from({ length: batch }, (_, i) => (data as Float32Array).subarray(i * width, (i + 1) * width));
+/** Rows of [B, vocab]. */
+const rowsOf = (logits: Tensor) => {
+  const [batch = 0, vocab = 0] = logits.shape;
+  const values = logits.values();
+  return Array.from({ length: batch }, (_, i) => values.subarray(i * vocab, (i + 1) * vocab));
+};
 
-/** [B, T, vocab] to [B, vocab], by the last rows. */
+/** [B, T, vocab] to [B, vocab]: what follows the last tokens. */
 function lastRows(logits: Tensor): Tensor {
   const [batch = 0, tokens = 0, vocab = 0] = logits.shape;
-  const out = Tensor.zeros("f32", [batch, vocab]);
-  for (let i = 0; i < batch; i++)
-    out.bytes.set(logits.bytes.subarray(4 * ((i + 1) * tokens - 1) * vocab, 4 * (i + 1) * tokens * vocab), 4 * i * vocab);
-  return out;
+  const values = logits.values();
+  const out = new Float32Array(batch * vocab);
+  for (let i = 0; i < batch; i++) out.set(values.subarray(((i + 1) * tokens - 1) * vocab, (i + 1) * tokens * vocab), i * vocab);
+  return new Tensor("f32", [batch, vocab], out);
 }

@@ -6,11 +6,11 @@ import { type JsonObject, Tensor } from "rlxjs";
 import { afterAll, expect, test } from "vitest";
 import { parseConfig } from "../config.ts";
 import { Whisper } from "../whisper.ts";
-import { fixture, oddSizes, readGolden, rowsOf, writeCheckpoint } from "./support.ts";
+import { fixture, goldenOfFixture, oddSizes, writeCheckpoint } from "./support.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "whisper-errors-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-const golden = await readGolden();
+const golden = await goldenOfFixture();
 
 test("a configuration that is wrong is refused by field", () => {
   const parse = (change: JsonObject) => () => parseConfig({ ...oddSizes, ...change });
@@ -61,7 +61,7 @@ test("features and tokens that the model cannot take are refused", async () => {
   await expect(model.encode(Tensor.zeros("f32", [0, 16, 80]))).rejects.toThrowErrorMatchingInlineSnapshot(
     `[WhisperInputError: whisper: features: expected f32[1, 16, 80], got f32[0, 16, 80]]`,
   );
-  const audio = await model.encode(golden("input_features"));
+  const audio = await model.encode(golden.features);
   await expect(model.decodeAll(audio, [[1]])).rejects.toThrowErrorMatchingInlineSnapshot(
     `[WhisperInputError: whisper: tokens: expected 2 lists, one per recording, got 1]`,
   );
@@ -81,10 +81,10 @@ test("every call can be aborted, and the model goes on", async () => {
   const signal = AbortSignal.abort(new Error("enough"));
   await expect(Whisper.open(fixture, { signal })).rejects.toThrow("enough");
   using model = await Whisper.open(fixture);
-  const features = golden("input_features");
+  const features = golden.features;
   await expect(model.encode(features, { signal })).rejects.toThrow("enough");
   const audio = await model.encode(features);
-  const ids = rowsOf(golden("decoder_ids"));
+  const ids = golden.prompts;
   await expect(model.decodeAll(audio, ids, { signal })).rejects.toThrow("enough");
   expect((await model.decodeAll(audio, ids)).logits.shape).toEqual([2, 13, 320]);
 });

@@ -1,54 +1,18 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  type DType,
-  type JsonObject,
-  openDirectory,
-  openSafetensors,
-  Rng,
-  randomTensor,
-  type Tensor,
-  writeFileAtomically,
-  writeSafetensors,
-} from "rlxjs";
+import { type DType, type JsonObject, Rng, randomTensor, type Tensor, writeFileAtomically, writeSafetensors } from "rlxjs";
 import { parseConfig } from "../config.ts";
+import { type Golden, readGolden } from "../golden.ts";
 import { weightShapes } from "../weights.ts";
 
 export const fixture: string = fileURLToPath(new URL("../fixture", import.meta.url));
 
-/** What Hugging Face transformers computes from the checkpoint of the fixture. */
-export async function readGolden(): Promise<(name: string) => Tensor> {
-  const directory = await openDirectory(fixture);
-  const source = await directory.open("golden.safetensors");
-  if (!source) throw new Error("no golden.safetensors");
-  using file = await openSafetensors(source);
-  const tensors = new Map<string, Tensor>();
-  for (const name of file.names()) tensors.set(name, await file.tensor(name));
-  return (name) => {
-    const tensor = tensors.get(name);
-    if (!tensor) throw new Error(`no ${name} in the golden file`);
-    return tensor;
-  };
-}
-
-/** Rows of a tensor [rows, ..., n] as lists. */
-export const rowsOf = (tensor: Tensor): number[][] => {
-  const values = tensor.toArray();
-  const width = values.length / (tensor.shape[0] ?? 1);
-  return Array.from({ length: tensor.shape[0] ?? 0 }, (_, i) => values.slice(i * width, (i + 1) * width));
-};
-
-/** Largest difference in units of the largest expected magnitude; NaN when the sizes differ. */
-export function difference(actual: ArrayLike<number> | undefined, expected: ArrayLike<number>): number {
-  if (actual?.length !== expected.length) return Number.NaN;
-  let [worst, peak] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    const off = Math.abs((actual[i] ?? Number.NaN) - (expected[i] ?? Number.NaN));
-    worst = off <= worst ? worst : off; // NaN stays
-    peak = Math.max(peak, Math.abs(expected[i] ?? 0));
-  }
-  return worst / peak;
+/** What transformers computes from the checkpoint of the fixture. */
+export async function goldenOfFixture(): Promise<Golden> {
+  const golden = await readGolden(fixture);
+  if (!golden) throw new Error("no golden.safetensors");
+  return golden;
 }
 
 /** A configuration in which no two sizes are alike, and most are odd. */
