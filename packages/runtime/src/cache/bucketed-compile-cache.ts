@@ -3,15 +3,16 @@ import type { CompiledGraph } from "../compiled-graph.ts";
 import { WeightNameError } from "../errors.ts";
 import type { PassOptions } from "../passes/options.ts";
 import type { Outputs } from "../run-options.ts";
-import type { Session } from "../session.ts";
+import type { CompileOptions, Session } from "../session.ts";
 import type { StateSet } from "../state.ts";
+import { runAtOnce, runInSlices, type Work } from "../task.ts";
 import type { WeightStore } from "../weights.ts";
 import { type BucketRange, checkBuckets, findBucket } from "./buckets.ts";
 import type { CompileSource } from "./compile-cache.ts";
 import { type CacheStats, CompiledLru } from "./compiled-lru.ts";
 import { BucketError } from "./errors.ts";
 import { BucketLease } from "./lease.ts";
-import { type CacheRunInput, type PaddedInput, runRows } from "./padded.ts";
+import { type CacheRunInput, type PaddedInput, rowsRun } from "./padded.ts";
 import { type ParamTensors, SharedParams } from "./shared-params.ts";
 
 export interface BucketedCacheOptions {
@@ -30,6 +31,8 @@ export interface PaddedRunOptions extends BucketCallOptions {
   readonly state?: StateSet;
 }
 
+export type SyncPaddedRunOptions = Omit<PaddedRunOptions, "signal">;
+
 /** What a bucket's graph is built from. */
 export interface GraphWithParams<Out extends string = string> {
   readonly graph: Graph<Out>;
@@ -42,6 +45,17 @@ export interface HirWithParams<Out extends string = string> {
 
 /** Makes the source of a bucket; called once for each compile of it, with the bucket's largest key. */
 export type BucketBuild<T> = (upper: number) => T | Promise<T>;
+/** The same at once. */
+export type BucketBuildSync<T> = (upper: number) => T;
+
+interface Made<Out extends string> {
+  readonly source: CompileSource<Out>;
+  readonly params: ParamTensors;
+}
+const ofSource = <Out extends string>(source: CompileSource<Out>): Made<Out> => ({ source, params: {} });
+const ofGraph = <Out extends string>({ graph, params }: GraphWithParams<Out>): Made<Out> => ({ source: graph, params });
+const ofHir = <Out extends string>({ hir, params }: HirWithParams<Out>): Made<Out> => ({ source: hir, params });
+const ofRows = ({ name, data, inner }: PaddedInput): CacheRunInput => ({ name, data, rowInner: inner });
 
 /**
  * One graph per range of keys (lengths, batch sizes), compiled when a key of that range is first asked for. A key outside every range
@@ -91,7 +105,11 @@ export class BucketedCompileCache implements Disposable {
     build: BucketBuild<CompileSource<Out>>,
     options: BucketCallOptions = {},
   ): Promise<BucketLease<Out> | undefined> {
-    return this.#ensure(key, async (upper) => ({ source: await build(upper), params: {} }), options);
+    return this.#ensure(key, async (upper) => ofSource(await build(upper)), options);
+  }
+  /** The same at once. BusyError while the bucket is being compiled for somebody who waits. */
+  getOrCompileSync<Out extends string>(key: number, build: BucketBuildSync<CompileSource<Out>>): BucketLease<Out> | undefined {
+    return this.#ensureSync(key, (upper) => ofSource(build(upper)));
   }
 
   /** The same with the graph's params, which go to the device when the bucket is compiled and never again. */
@@ -100,11 +118,11 @@ export class BucketedCompileCache implements Disposable {
     build: BucketBuild<GraphWithParams<Out>>,
     options: BucketCallOptions = {},
   ): Promise<BucketLease<Out> | undefined> {
-    const made = async (upper: number) => {
-      const { graph, params } = await build(upper);
-      return { source: graph, params };
-    };
-    return this.#ensure(key, made, options);
+    return this.#ensure(key, async (upper) => ofGraph(await build(upper)), options);
+  }
+  /** The same at once. */
+  ensureGraphWithParamsSync<Out extends string>(key: number, build: BucketBuildSync<GraphWithParams<Out>>): BucketLease<Out> | undefined {
+    return this.#ensureSync(key, (upper) => ofGraph(build(upper)));
   }
 
   /** The same for a module: its weights have the types of the params. */
@@ -113,11 +131,11 @@ export class BucketedCompileCache implements Disposable {
     build: BucketBuild<HirWithParams<Out>>,
     options: BucketCallOptions = {},
   ): Promise<BucketLease<Out> | undefined> {
-    const made = async (upper: number) => {
-      const { hir, params } = await build(upper);
-      return { source: hir, params };
-    };
-    return this.#ensure(key, made, options);
+    return this.#ensure(key, async (upper) => ofHir(await build(upper)), options);
+  }
+  /** The same at once. */
+  ensureHirWithParamsSync<Out extends string>(key: number, build: BucketBuildSync<HirWithParams<Out>>): BucketLease<Out> | undefined {
+    return this.#ensureSync(key, (upper) => ofHir(build(upper)));
   }
 
   /**
@@ -132,8 +150,18 @@ export class BucketedCompileCache implements Disposable {
     outputInners: readonly number[],
     options: PaddedRunOptions = {},
   ): Promise<Outputs<Out> | undefined> {
-    const mixed = inputs.map(({ name, data, inner }) => ({ name, data, rowInner: inner }));
-    return this.runPaddedMixed(key, actualRows, build, mixed, outputInners, options);
+    return this.runPaddedMixed(key, actualRows, build, inputs.map(ofRows), outputInners, options);
+  }
+  /** The same at once. BusyError while the bucket is compiled or run for somebody who waits. */
+  runPaddedSync<Out extends string>(
+    key: number,
+    actualRows: number,
+    build: BucketBuildSync<CompileSource<Out>>,
+    inputs: readonly PaddedInput[],
+    outputInners: readonly number[],
+    options: SyncPaddedRunOptions = {},
+  ): Outputs<Out> | undefined {
+    return this.runPaddedMixedSync(key, actualRows, build, inputs.map(ofRows), outputInners, options);
   }
 
   /**
@@ -144,7 +172,7 @@ export class BucketedCompileCache implements Disposable {
    * are computed, and outputs that have the extent are dense at it, an output with `outputInners` 0 too. Both give the same rows
    * as long as rows do not mix; where they do (attention, means), padding takes part and the symbolic form is the right one.
    *
-   * RowsError for inputs or outputs that are not whole rows, or too many, before anything runs; BusyError while the bucket runs.
+   * RowsError for inputs or outputs that are not whole rows, or too many, before anything runs. Calls for one bucket take turns.
    */
   async runPaddedMixed<Out extends string>(
     key: number,
@@ -155,7 +183,23 @@ export class BucketedCompileCache implements Disposable {
     options: PaddedRunOptions = {},
   ): Promise<Outputs<Out> | undefined> {
     using lease = await this.getOrCompile(key, build, options);
-    return lease && (await runRows(lease.compiled, { upper: lease.upper, actualRows, inputs, outputInners, ...options }));
+    if (!lease) return undefined;
+    const rows = rowsRun(lease.compiled, { upper: lease.upper, actualRows, inputs, outputInners, ...options });
+    return rows.results(await lease.run(rows.options));
+  }
+  /** The same at once. BusyError while the bucket is compiled or run for somebody who waits. */
+  runPaddedMixedSync<Out extends string>(
+    key: number,
+    actualRows: number,
+    build: BucketBuildSync<CompileSource<Out>>,
+    inputs: readonly CacheRunInput[],
+    outputInners: readonly number[],
+    options: SyncPaddedRunOptions = {},
+  ): Outputs<Out> | undefined {
+    using lease = this.getOrCompileSync(key, build);
+    if (!lease) return undefined;
+    const rows = rowsRun(lease.compiled, { upper: lease.upper, actualRows, inputs, outputInners, ...options });
+    return rows.results(lease.compiled.runSync(rows.options));
   }
 
   /** Free every bucket: now, or when its last lease ends. */
@@ -166,28 +210,42 @@ export class BucketedCompileCache implements Disposable {
 
   async #ensure<Out extends string>(
     key: number,
-    build: (upper: number) => Promise<{ readonly source: CompileSource<Out>; readonly params: ParamTensors }>,
+    make: (upper: number) => Promise<Made<Out>>,
     { signal }: BucketCallOptions,
   ): Promise<BucketLease<Out> | undefined> {
     const index = this.bucketFor(key);
     if (index === undefined) return undefined;
     const upper = this.bucketUpper(index);
     const compile = async (stop: AbortSignal) => {
-      const { source, params } = await build(upper);
-      const bound = await this.#params.optionsFor(params, stop);
-      const { weights } = bound;
-      const types = (name: string) => (Object.hasOwn(params, name) ? params[name] : weights?.get(name));
-      const compiled = await this.#session.compile(source, { ...bound, params: types, ...this.#passOptions(), signal: stop });
-      const unknown = Object.keys(params).find((name) => !compiled.params.has(name));
-      if (unknown === undefined) return compiled;
-      compiled[Symbol.dispose]();
-      throw new WeightNameError(`graph "${compiled.name}"`, unknown, `expected one of ${[...compiled.params.keys()].join(", ") || "none"}`);
+      const made = await make(upper);
+      const options = await runInSlices(this.#compileOptions(made), stop);
+      return checked(await this.#session.compile(made.source, { ...options, signal: stop }), made);
     };
-    const [compiled, release] = await this.#lru.acquire(`${index}`, compile, signal);
-    return new BucketLease(upper, compiled as CompiledGraph<Out>, release);
+    return new BucketLease(upper, await this.#lru.acquire(`${index}`, compile, signal));
   }
 
-  #passOptions(): { readonly passes?: Partial<PassOptions> } {
-    return this.#passes ? { passes: this.#passes } : {};
+  #ensureSync<Out extends string>(key: number, make: (upper: number) => Made<Out>): BucketLease<Out> | undefined {
+    const index = this.bucketFor(key);
+    if (index === undefined) return undefined;
+    const upper = this.bucketUpper(index);
+    const compile = () => {
+      const made = make(upper);
+      return checked(this.#session.compileSync(made.source, runAtOnce(this.#compileOptions(made))), made);
+    };
+    return new BucketLease(upper, this.#lru.acquireSync(`${index}`, compile));
   }
+
+  *#compileOptions({ params }: Made<string>): Work<CompileOptions> {
+    const bound = yield* this.#params.optionsFor(params);
+    const types = (name: string) => (Object.hasOwn(params, name) ? params[name] : bound.weights?.get(name));
+    return { ...bound, params: types, ...(this.#passes ? { passes: this.#passes } : {}) };
+  }
+}
+
+/** The compiled graph, if it has every param that was given for it. */
+function checked(compiled: CompiledGraph, { params }: Made<string>): CompiledGraph {
+  const unknown = Object.keys(params).find((name) => !compiled.params.has(name));
+  if (unknown === undefined) return compiled;
+  compiled[Symbol.dispose]();
+  throw new WeightNameError(`graph "${compiled.name}"`, unknown, `expected one of ${[...compiled.params.keys()].join(", ") || "none"}`);
 }

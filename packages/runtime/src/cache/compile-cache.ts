@@ -1,5 +1,4 @@
-import { type Graph, type HirModule, lowerHirWork } from "@rlxjs/ir";
-import type { CompiledGraph } from "../compiled-graph.ts";
+import { type Graph, type HirModule, lowerHir, lowerHirWork } from "@rlxjs/ir";
 import type { CompileOptions, Session } from "../session.ts";
 import { runInSlices } from "../task.ts";
 import { type CacheStats, CompiledLru } from "./compiled-lru.ts";
@@ -10,6 +9,8 @@ import { CompiledLease } from "./lease.ts";
 export type CompileSource<Out extends string = string> = Graph<Out> | HirModule<Out>;
 /** Without `overrides`, which would make graphs with the same key differ. */
 export type CachedCompileOptions = Omit<CompileOptions, "overrides">;
+
+export type SyncCompileOptions = Omit<CachedCompileOptions, "signal">;
 
 export interface CompileCacheOptions {
   /** Most `residentBytes` of all graphs together; default 1 GiB. Graphs in use and the one used last stay beyond that. */
@@ -52,6 +53,23 @@ export class CompileCache implements Disposable {
     return this.#acquire(recipe, build, options);
   }
 
+  /** The same as `compile`, at once. BusyError while an equal graph is being compiled for somebody who waits. */
+  compileSync<Out extends string>(source: CompileSource<Out>, options: SyncCompileOptions = {}): CompiledLease<Out> {
+    const { weights, params = (name: string) => weights?.get(name) } = options;
+    const graph = "symbols" in source ? source : lowerHir(source, params);
+    return this.getOrCompileSync<Out>(graph, () => graph, options);
+  }
+
+  /** The same as `getOrCompile`, at once. BusyError while the recipe is being compiled for somebody who waits. */
+  getOrCompileSync<Out extends string>(
+    recipe: Graph | string,
+    build: () => CompileSource<Out>,
+    options: SyncCompileOptions = {},
+  ): CompiledLease<Out> {
+    const key = keyText(compileKey(recipe, this.#session.info, options));
+    return new CompiledLease<Out>(this.#lru.acquireSync(key, () => this.#session.compileSync(build(), options)));
+  }
+
   /** Whether the graph or recipe is compiled, or being compiled. */
   has(graph: Graph | string, options: Pick<CompileOptions, "weights" | "passes"> = {}): boolean {
     return this.#lru.has(keyText(compileKey(graph, this.#session.info, options)));
@@ -73,8 +91,6 @@ export class CompileCache implements Disposable {
   ): Promise<CompiledLease<Out>> {
     const key = keyText(compileKey(graph, this.#session.info, options));
     const compile = async (stop: AbortSignal) => this.#session.compile(await build(), { ...options, signal: stop });
-    const [compiled, release] = await this.#lru.acquire(key, compile, signal);
-    // The names of the outputs are part of what the key stands for.
-    return new CompiledLease(compiled as CompiledGraph<Out>, release);
+    return new CompiledLease(await this.#lru.acquire(key, compile, signal));
   }
 }

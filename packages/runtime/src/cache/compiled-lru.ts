@@ -1,7 +1,8 @@
 import type { CompiledGraph } from "../compiled-graph.ts";
-import { UseAfterDisposeError } from "../errors.ts";
+import { BusyError, UseAfterDisposeError } from "../errors.ts";
 import { trackLeak, untrackLeak } from "../leaks.ts";
 import { CacheError } from "./errors.ts";
+import { Turns, untilAborted } from "./turns.ts";
 
 export interface CacheStats {
   /** Requests that an entry answered, finished or being compiled. */
@@ -20,13 +21,20 @@ interface Entry {
   readonly key: string;
   readonly compiling: AbortController;
   readonly ready: Promise<CompiledGraph>;
+  /** Who shares the graph runs it by turns. */
+  readonly turns: Turns;
   compiled: CompiledGraph | undefined;
   /** Leases, and requests that wait for the compile. */
   users: number;
 }
 
-/** A compiled graph, and how to end its use, once. */
-export type Acquired = readonly [compiled: CompiledGraph, release: () => void];
+/** A compiled graph that others may use too. */
+export interface Acquired {
+  readonly compiled: CompiledGraph;
+  readonly turns: Turns;
+  /** End the use, once. */
+  readonly release: () => void;
+}
 const DEFAULT_CACHE_BYTES = 2 ** 30;
 
 /**
@@ -62,21 +70,26 @@ export class CompiledLru implements Disposable {
 
   /** The graph of a key. Requests that come while it is being compiled share that compile; it stops when all of them are aborted. */
   async acquire(key: string, compile: (signal: AbortSignal) => Promise<CompiledGraph>, signal?: AbortSignal): Promise<Acquired> {
-    if (this.#disposed) throw new UseAfterDisposeError(`a ${this.#name}`);
     signal?.throwIfAborted();
-    const known = this.#entries.get(key);
-    this.#counts[known ? "hits" : "misses"]++;
-    const entry = known ?? this.#start(key, compile);
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    entry.users++;
-    this.#trim(); // What was used last until now may have to go.
+    const entry = this.#request(key) ?? this.#start(key, compile);
+    this.#use(entry);
     try {
-      return [await untilAborted(entry.ready, signal), () => this.#release(entry)];
+      return this.#acquired(entry, await untilAborted(entry.ready, signal));
     } catch (error) {
       this.#release(entry);
       throw error;
     }
+  }
+
+  /** The same at once. BusyError while a request that waits compiles the key. */
+  acquireSync(key: string, compile: () => CompiledGraph): Acquired {
+    const known = this.#request(key);
+    if (known && !known.compiled) throw new BusyError(`a ${this.#name}, which is compiling the entry,`);
+    const compiled = known?.compiled ?? compile();
+    const ready = Promise.resolve(compiled);
+    const entry = known ?? { key, compiling: new AbortController(), ready, turns: new Turns(), compiled, users: 0 };
+    this.#use(entry);
+    return this.#acquired(entry, compiled);
   }
 
   /** Free what nobody uses now, and the rest when its users are done. Compiles in flight are stopped. */
@@ -87,10 +100,29 @@ export class CompiledLru implements Disposable {
     freeAll(this.#entries, this.#name);
   }
 
+  #request(key: string): Entry | undefined {
+    if (this.#disposed) throw new UseAfterDisposeError(`a ${this.#name}`);
+    const known = this.#entries.get(key);
+    this.#counts[known ? "hits" : "misses"]++;
+    return known;
+  }
+
+  /** One more user of an entry, which is now the one that was used last. */
+  #use(entry: Entry): void {
+    this.#entries.delete(entry.key);
+    this.#entries.set(entry.key, entry);
+    entry.users++;
+    this.#trim(); // What was used last until now may have to go.
+  }
+
+  #acquired(entry: Entry, compiled: CompiledGraph): Acquired {
+    return { compiled, turns: entry.turns, release: () => this.#release(entry) };
+  }
+
   #start(key: string, compile: (signal: AbortSignal) => Promise<CompiledGraph>): Entry {
     const compiling = new AbortController();
     const ready = Promise.resolve().then(() => this.#compile(entry, compile));
-    const entry: Entry = { key, compiling, ready, compiled: undefined, users: 0 };
+    const entry: Entry = { key, compiling, ready, turns: new Turns(), compiled: undefined, users: 0 };
     return entry;
   }
 
@@ -146,15 +178,4 @@ function freeAll(entries: Map<string, Entry>, name: string): void {
     else if (users === 0) compiled[Symbol.dispose]();
   }
   entries.clear();
-}
-
-/** What the promise gives, or the signal's reason when that comes first. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    const settled = (): void => signal.removeEventListener("abort", abort);
-    promise.then(resolve, reject).then(settled);
-  });
 }

@@ -1,14 +1,22 @@
 export {
   type BucketBuild,
+  type BucketBuildSync,
   type BucketCallOptions,
   type BucketedCacheOptions,
   BucketedCompileCache,
   type GraphWithParams,
   type HirWithParams,
   type PaddedRunOptions,
+  type SyncPaddedRunOptions,
 } from "./bucketed-compile-cache.ts";
 export { type BucketRange, type LinearLadderOptions, linearLadder, powerOfTwoLadder, singleBucket } from "./buckets.ts";
-export { type CachedCompileOptions, CompileCache, type CompileCacheOptions, type CompileSource } from "./compile-cache.ts";
+export {
+  type CachedCompileOptions,
+  CompileCache,
+  type CompileCacheOptions,
+  type CompileSource,
+  type SyncCompileOptions,
+} from "./compile-cache.ts";
 export type { CacheStats } from "./compiled-lru.ts";
 export * from "./errors.ts";
 export { type CompileKey, compileKey, type KeyOptions, keyText } from "./key.ts";

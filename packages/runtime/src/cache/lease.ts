@@ -1,18 +1,25 @@
 import type { CompiledGraph } from "../compiled-graph.ts";
 import { UseAfterDisposeError } from "../errors.ts";
 import { trackLeak, untrackLeak } from "../leaks.ts";
+import type { Outputs, RunOptions } from "../run-options.ts";
+import type { Acquired } from "./compiled-lru.ts";
+import type { Turns } from "./turns.ts";
 
 /**
- * The use of a compiled graph that a cache owns: it is not freed before the lease ends. Dispose the lease, not the graph. Users share
- * the graph: it runs once at a time (BusyError), and params set on it stay set for the next user.
+ * The use of a compiled graph that a cache owns: it is not freed before the lease ends. Dispose the lease, not the graph. Users share the
+ * graph: `run` waits for its turn, while `compiled.run` is refused when somebody runs it (BusyError). Params and handles that are set on
+ * the graph stay set for the next user.
  */
 export class CompiledLease<Out extends string = string> implements Disposable {
   readonly #compiled: CompiledGraph<Out>;
+  readonly #turns: Turns;
   #release: (() => void) | undefined;
 
   /** For caches. */
-  constructor(compiled: CompiledGraph<Out>, release: () => void) {
-    this.#compiled = compiled;
+  constructor({ compiled, turns, release }: Acquired) {
+    // The names of the outputs are part of what the key stands for.
+    this.#compiled = compiled as CompiledGraph<Out>;
+    this.#turns = turns;
     this.#release = release;
     trackLeak(this, `a lease of CompiledGraph "${compiled.name}"`, release);
   }
@@ -21,6 +28,12 @@ export class CompiledLease<Out extends string = string> implements Disposable {
   get compiled(): CompiledGraph<Out> {
     if (!this.#release) throw new UseAfterDisposeError(`a lease of CompiledGraph "${this.#compiled.name}"`);
     return this.#compiled;
+  }
+
+  /** Run the graph after the runs that other users asked for before. Aborted while it waits, it rejects at once and never runs. */
+  async run(options: RunOptions<Out> = {}): Promise<Outputs<Out>> {
+    const { compiled } = this;
+    return await this.#turns.take(() => compiled.run(options), options.signal);
   }
 
   [Symbol.dispose](): void {
@@ -37,8 +50,8 @@ export class BucketLease<Out extends string = string> extends CompiledLease<Out>
   readonly upper: number;
 
   /** For caches. */
-  constructor(upper: number, compiled: CompiledGraph<Out>, release: () => void) {
-    super(compiled, release);
+  constructor(upper: number, acquired: Acquired) {
+    super(acquired);
     this.upper = upper;
   }
 }

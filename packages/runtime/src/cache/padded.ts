@@ -1,7 +1,7 @@
 import { productOf, Tensor, type TensorData, type TensorType } from "@rlxjs/ir";
 import type { CompiledGraph } from "../compiled-graph.ts";
 import type { InputValue } from "../inputs.ts";
-import type { Outputs } from "../run-options.ts";
+import type { Outputs, RunOptions } from "../run-options.ts";
 import type { StateSet } from "../state.ts";
 import { RowsError } from "./errors.ts";
 import { countRows, padRows, sliceRows } from "./rows.ts";
@@ -26,11 +26,17 @@ export interface RowsCall {
   readonly signal?: AbortSignal;
 }
 
-/** Run a graph that was built for `upper` rows on fewer: see `BucketedCompileCache.runPaddedMixed`. */
-export async function runRows<Out extends string>(
+/** A run on rows: what the graph is run with, and what becomes of its outputs. */
+export interface RowsRun<Out extends string> {
+  readonly options: RunOptions<Out>;
+  readonly results: (outputs: Outputs<Out>) => Outputs<Out>;
+}
+
+/** How to run a graph that was built for `upper` rows on fewer: see `BucketedCompileCache.runPaddedMixed`. Checks everything that is about rows. */
+export function rowsRun<Out extends string>(
   compiled: CompiledGraph<Out>,
   { upper, actualRows, inputs, outputInners, ...options }: RowsCall,
-): Promise<Outputs<Out>> {
+): RowsRun<Out> {
   const graph = `graph "${compiled.name}"`;
   if (!Number.isSafeInteger(actualRows) || actualRows < 0 || actualRows > upper)
     throw new RowsError(graph, `expected 0 to ${upper} rows, got ${actualRows}`);
@@ -46,10 +52,14 @@ export async function runRows<Out extends string>(
   // Rows that were padded are of fixed extents: a symbol with the same bound is another extent.
   const padded = inputs.some(({ name, rowInner }) => rowInner !== undefined && isFixed(compiled.inputs.get(name)));
   const symbol = padded ? undefined : rowSymbol(compiled, upper);
-  const outputs = await compiled.run({ ...options, inputs: values, extents: symbol === undefined ? {} : { [symbol]: actualRows } });
-  const results: Record<Out, Tensor> = { ...outputs };
-  for (const { name, inner } of cut) results[name] = firstRows(outputs[name], inner, upper, actualRows);
-  return results;
+  return {
+    options: { ...options, inputs: values, extents: symbol === undefined ? {} : { [symbol]: actualRows } },
+    results: (outputs) => {
+      const rows: Record<Out, Tensor> = { ...outputs };
+      for (const { name, inner } of cut) rows[name] = firstRows(outputs[name], inner, upper, actualRows);
+      return rows;
+    },
+  };
 }
 
 /** The extent that stands for the rows: the one symbol of inputs and outputs that goes up to `upper`. */

@@ -1,5 +1,5 @@
 import type { Tensor } from "@rlxjs/ir";
-import { runInSlices, type Work } from "../task.ts";
+import type { Work } from "../task.ts";
 import { WeightStore } from "../weights.ts";
 
 export type ParamTensors = Readonly<Record<string, Tensor>>;
@@ -20,19 +20,15 @@ export class SharedParams implements Disposable {
     this.#release = given?.retain() ?? (() => undefined);
   }
 
-  /** How to compile a graph with these params. */
-  async optionsFor(
-    params: ParamTensors,
-    signal: AbortSignal,
-  ): Promise<{ readonly weights?: WeightStore; readonly overrides: ParamTensors }> {
-    signal.throwIfAborted(); // The cache may be gone, and a store made now would be nobody's.
+  /** How to compile a graph with these params. Not to be started when the cache is gone: a store made then would be nobody's. */
+  *optionsFor(params: ParamTensors): Work<{ readonly weights?: WeightStore; readonly overrides: ParamTensors }> {
     if (!this.#store && Object.keys(params).length > 0) {
       const store = new WeightStore(params);
       this.#store = store;
       this.#release = () => store[Symbol.dispose]();
     }
     const weights = this.#store;
-    return weights ? { weights, overrides: await runInSlices(differing(params, weights), signal) } : { overrides: {} };
+    return weights ? { weights, overrides: yield* differing(params, weights) } : { overrides: {} };
   }
 
   [Symbol.dispose](): void {
