@@ -1,4 +1,3 @@
-export * from "./cache.ts";
 export * from "./codec.ts";
 export * from "./format.ts";
 export * from "./hadamard.ts";
