@@ -20,7 +20,7 @@ class MemoryCache implements ProgramCache {
 }
 
 /** Fusions, a packed and an evaluated weight, a constant, a state, a symbolic extent, labels. */
-function model(name = "model", width = 8): Graph {
+function model(name = "model", width = 8): Graph<"y" | "sum"> {
   const n = dim("n", { min: 1, max: 6 });
   return define(name, (g) => {
     const x = g.input("x", "f32", [n, width]);
@@ -95,7 +95,7 @@ test("weights are no part of what is kept, everything else is", async () => {
   using store = weights();
   using other = new WeightStore({ a: Tensor.zeros("f32", [8, 8]), b: Tensor.zeros("f32", [8, 8]) });
   const session = await open({ programCache });
-  const compile = async (graph: Graph, options: Parameters<Session["compile"]>[1] = {}) => {
+  const compile = async (graph: Graph<"y" | "sum">, options: Parameters<Session["compile"]>[1] = {}) => {
     using compiled = await session.compile(graph, { weights: store, ...options });
     return compiled.name;
   };
