@@ -41,7 +41,7 @@ export function checkCall(compiled: CompiledGraph, layout: DecodeLayout, kv: KvC
   checkKv(compiled, layout, kv);
   const { pastLen, batch } = kv;
   const upper = layout.layers[0]?.k.capacity ?? 0;
-  const given = typeof call.inputs === "function" ? call.inputs({ upper, pastLen, batch }) : call.inputs;
+  const given = givenInputs(call, { upper, pastLen, batch });
   const newRows = countNewRows(compiled, layout, given, batch);
   const spans = layout.layers.map(({ k }, i): KeySpan => {
     if (layout.form === "state") return { first: kv.layersKvBase[i] ?? 0, past: pastLen, newAt: pastLen, newRows };
@@ -49,11 +49,14 @@ export function checkCall(compiled: CompiledGraph, layout: DecodeLayout, kv: KvC
     return { first: 0, past, newAt: k.padded ? k.capacity : past, newRows };
   });
   const inputs: Record<string, InputValue> = { ...given };
-  const pos = compiled.inputs.get("pos");
-  if (pos && !Object.hasOwn(given, "pos")) inputs.pos = position(pos, kv);
+  addPosition(compiled, kv, inputs);
   addMasks(compiled, layout, call.mask ?? {}, { batch, spans, inputs });
   return { layout, inputs, newRows, spans };
 }
+
+/** The inputs that the caller gives for a bucket. */
+export const givenInputs = ({ inputs }: KvDecodeInputs, span: KvDecodeSpan): InputValues =>
+  typeof inputs === "function" ? inputs(span) : inputs;
 
 function checkKv({ name: graph }: CompiledGraph, { layers, batch }: DecodeLayout, kv: KvCacheState): void {
   if (layers.length !== kv.layers) throw new KvStateError(`graph "${graph}": expected ${layers.length} layers, got ${kv.layers}`);
@@ -80,10 +83,17 @@ function countNewRows({ name: graph, inputs }: CompiledGraph, { newRows }: Decod
   return value.length / (batch * (rest ?? 1));
 }
 
-const position = (type: TensorType, { batch, pastLen }: KvCacheState): Tensor =>
-  type.shape.length === 0
-    ? Tensor.from(type.dtype, [], [pastLen])
-    : Tensor.from(type.dtype, [batch], new Array<number>(batch).fill(pastLen));
+/** Make the input `pos` when the graph has it and the caller did not give it. */
+export function addPosition(
+  { inputs: types }: CompiledGraph,
+  { batch, pastLen }: Pick<KvDecodeSpan, "batch" | "pastLen">,
+  inputs: Record<string, InputValue>,
+): void {
+  const type = types.get("pos");
+  if (!type || Object.hasOwn(inputs, "pos")) return;
+  const shape = type.shape.length === 0 ? [] : [batch];
+  inputs.pos = Tensor.from(type.dtype, shape, new Array<number>(type.shape.length === 0 ? 1 : batch).fill(pastLen));
+}
 
 /** Make the masks that the graph has and the caller did not give, and refuse padding that no mask hides. */
 function addMasks(

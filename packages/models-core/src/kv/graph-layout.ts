@@ -57,6 +57,10 @@ export function decodeLayout(compiled: CompiledGraph): DecodeLayout {
   return layout;
 }
 
+/** Whether a graph has a past: a prefill graph may have none. */
+export const hasCaches = (compiled: CompiledGraph): boolean =>
+  countLayers(compiled, compiled.inputs) + countLayers(compiled, compiled.states) > 0;
+
 function readLayout(compiled: CompiledGraph): DecodeLayout {
   const { name, inputs, states } = compiled;
   const [asInputs, asStates] = [countLayers(compiled, inputs), countLayers(compiled, states)];

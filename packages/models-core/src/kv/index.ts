@@ -26,5 +26,6 @@ export {
   splitDecodeLogitsKvAux,
   type SplitOutputs,
 } from "./outputs.ts";
+export { type KvPrefillOptions, runPackedPrefill } from "./prefill.ts";
 export type { KvRows } from "./row-buffer.ts";
 export type { KvDecodeGpuOptions } from "./resident-step.ts";

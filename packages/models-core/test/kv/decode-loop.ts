@@ -42,15 +42,19 @@ export interface LoopOptions {
   readonly kv?: KvCacheState;
   readonly ranges?: readonly BucketRange[];
   readonly mask?: KvMaskOptions;
+  readonly refreshKv?: boolean;
+  /** Shared with others; default: of its own. */
+  readonly binding?: GpuKvBinding;
+  readonly cache?: BucketedCompileCache;
 }
 
 /** Decodes token by token with the tiny model. */
 export function decodeLoop(session: Session, form: TinyForm & { readonly batch: number }, options: LoopOptions): Loop {
-  const { where, ranges = buckets, mask = {} } = options;
+  const { where, ranges = buckets, mask = {}, refreshKv = false } = options;
   const weights = tinyWeights(form.kvHeads);
   const kv = options.kv ?? new KvCacheState({ batch: form.batch, kvDims: kvDimsOf(form.kvHeads) });
-  const cache = new BucketedCompileCache(session, ranges);
-  const binding = new GpuKvBinding();
+  const cache = options.cache ?? new BucketedCompileCache(session, ranges);
+  const binding = options.binding ?? new GpuKvBinding();
   const rows = Number(form.rows ?? 1);
   const build = (upper: number) => ({ graph: tinyGraph(form.past === "state" ? upper + rows : upper, form, weights), params: weights });
   return {
@@ -59,11 +63,11 @@ export function decodeLoop(session: Session, form: TinyForm & { readonly batch: 
     binding,
     step: (ids, signal) => {
       const call = { cache, kv, inputs: { input_ids: Int32Array.from(ids) }, build, mask, ...(signal ? { signal } : {}) };
-      return where === "host" ? runBucketedKvDecode(call) : runBucketedKvDecodeGpu({ ...call, binding });
+      return where === "host" ? runBucketedKvDecode(call) : runBucketedKvDecodeGpu({ ...call, binding, refreshKv });
     },
     [Symbol.dispose]: () => {
-      binding[Symbol.dispose]();
-      cache[Symbol.dispose]();
+      if (!options.binding) binding[Symbol.dispose]();
+      if (!options.cache) cache[Symbol.dispose]();
     },
   };
 }
