@@ -174,17 +174,17 @@ test("files that are cut, of another version, or of another graph are misses tha
   ]) {
     const problem = await damaged(graph, key, bytes.slice());
     expect(problem).toBeInstanceOf(ProgramFormatError);
-    messages.push(String(problem).replaceAll(/sha256:\w+|[0-9a-f]{64}|native-[\w-]+|(?<=header of )\d+/g, "..."));
+    messages.push(String(problem).replaceAll(/sha256:\w+|[0-9a-f]{64}|native-[\w-]+|\d+ bytes, but \d+/g, "..."));
   }
   expect(messages).toMatchInlineSnapshot(`
     [
       "ProgramFormatError: cached program: expected at least 48 bytes",
       "ProgramFormatError: cached program: expected at least 48 bytes",
-      "ProgramFormatError: cached program: header of ... bytes, but 52 follow",
+      "ProgramFormatError: cached program: header of ... follow",
       "ProgramFormatError: cached program: the checksum is wrong",
       "ProgramFormatError: cached program: expected "RLXP" at the start",
       "ProgramFormatError: cached program: expected version 1, got 99",
-      "ProgramFormatError: cached program: header of ... bytes, but 3408 follow",
+      "ProgramFormatError: cached program: header of ... follow",
       "ProgramFormatError: cached program: the checksum is wrong",
       "ProgramFormatError: cached program: the checksum is wrong",
       "ProgramFormatError: cached program: expected the program of [1,"0.1.0","[\\"...\\",\\"cpu\\",\\"...\\",[[\\"forbidReference\\",false],[\\"fuse\\",true],[\\"hoistWeights\\",true],[\\"maxFoldBytes\\",65536],[\\"maxRegionInputs\\",16],[\\"maxRegionSteps\\",64],[\\"verify\\",false]],0]","..."], got that of [1,"0.1.0","[\\"...\\",\\"cpu\\",\\"...\\",[[\\"forbidReference\\",false],[\\"fuse\\",true],[\\"hoistWeights\\",true],[\\"maxFoldBytes\\",65536],[\\"maxRegionInputs\\",16],[\\"maxRegionSteps\\",64],[\\"verify\\",false]],0]","..."]",
