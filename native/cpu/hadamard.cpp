@@ -86,23 +86,32 @@ void one_stage(float* x, size_t n, size_t h) {
 void mix_runs(float* x, const Factors& f) {
   const size_t n = f.order * f.run;
   float old[kMostHadamard + kMostOrder * kLanes];
-  int32_t rows[kMostOrder * kLanes];  // of each element, where vectors cover several runs
+  int32_t rows[kMostOrder * kLanes];  // of each element, where a vector covers several runs
   // Runs that are shorter than a vector are repeated to fill one.
   const size_t stride = f.run < kLanes ? kLanes : f.run;
-  for (size_t c = 0; c < f.order; c++)
-    for (size_t i = 0; i < stride; i++) old[c * stride + i] = x[c * f.run + i % f.run];
+  for (size_t c = 0; c < f.order; c++) {
+    float* to = old + c * stride;
+    memcpy(to, x + c * f.run, f.run * sizeof *x);
+    for (size_t filled = f.run; filled < stride; filled *= 2) memcpy(to + filled, to, filled * sizeof *x);
+  }
   if (f.run < kLanes)
-    for (size_t j = 0; j < n; j++) rows[j] = static_cast<int32_t>(f.rows[j / f.run]);
+    for (size_t r = 0, j = 0; r < f.order; r++)
+      for (size_t i = 0; i < f.run; i++) rows[j++] = static_cast<int32_t>(f.rows[r]);
   const vi sign = set1i(kSign);
-  for (size_t j = 0; j < n; j += kLanes) {
-    const float* from = old + j % f.run;
-    vi row = f.run < kLanes ? loadi(rows + j) : set1i(static_cast<int32_t>(f.rows[j / f.run]));
+  for (size_t j = 0, r = 0, i = 0; j < n; j += kLanes) {
+    const float* from = old + i;
+    vi row = f.run < kLanes ? loadi(rows + j) : set1i(static_cast<int32_t>(f.rows[r]));
     vf sum = flip(load(from), row & sign);
     for (size_t c = 1; c < f.order; c++) {
       row = shl<1>(row);
       sum = sum + flip(load(from + c * stride), row & sign);
     }
     store(x + j, sum);
+    if (f.run < kLanes) continue;
+    i += kLanes;
+    if (i < f.run) continue;
+    i = 0;
+    r++;
   }
 }
 

@@ -95,12 +95,17 @@ void find_cells(const CellFinder& f, const float* x, size_t n, float gain, uint8
   }
 }
 
-// Eight codes, a byte each, as eight fields of `width` bits: neighbours are joined three times.
-uint64_t join(uint64_t x, int width) {
-  const int gap = 8 - width;
-  x = (x & 0x00ff00ff00ff00ffu) | (x & 0xff00ff00ff00ff00u) >> gap;
-  x = (x & 0x0000ffff0000ffffu) | (x & 0xffff0000ffff0000u) >> 2 * gap;
-  return (x & 0x00000000ffffffffu) | (x & 0xffffffff00000000u) >> 4 * gap;
+// Codes of n values, a byte each, as fields of W bits. Neighbours are joined three times: eight codes become W bytes.
+template <int W> void pack(const uint8_t* codes, size_t n, uint8_t* packed) {
+  constexpr int kGap = 8 - W;
+  for (size_t g = 0; g < n / 8; g++) {
+    uint64_t x;
+    memcpy(&x, codes + 8 * g, sizeof x);
+    x = (x & 0x00ff00ff00ff00ffu) | (x & 0xff00ff00ff00ff00u) >> kGap;
+    x = (x & 0x0000ffff0000ffffu) | (x & 0xffff0000ffff0000u) >> 2 * kGap;
+    x = (x & 0x00000000ffffffffu) | (x & 0xffffffff00000000u) >> 4 * kGap;
+    memcpy(packed + W * g, &x, W);
+  }
 }
 
 }  // namespace
@@ -148,16 +153,11 @@ void kv_encode(const KvCodec& codec, const float* x, uint8_t* packed, float* nor
     const float gain = static_cast<double>(norm) <= 1e-10 ? 0.0f : 1.0f / norm * codec.norm_scale;
     find_cells(*codec.cells, block, codec.block, gain, codes + b * codec.block);
   }
-  if (codec.width == 8) {
-    memcpy(packed, codes, codec.dim);
-    return;
-  }
-  const size_t width = static_cast<size_t>(codec.width);
-  for (size_t g = 0; g < codec.dim / 8; g++) {
-    uint64_t group;
-    memcpy(&group, codes + 8 * g, sizeof group);
-    group = join(group, codec.width);
-    memcpy(packed + g * width, &group, width);
+  switch (codec.width) {
+    case 4: return pack<4>(codes, codec.dim, packed);
+    case 5: return pack<5>(codes, codec.dim, packed);
+    case 6: return pack<6>(codes, codec.dim, packed);
+    default: memcpy(packed, codes, codec.dim);
   }
 }
 
