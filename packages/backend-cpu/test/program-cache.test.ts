@@ -174,7 +174,7 @@ test("files that are cut, of another version, or of another graph are misses tha
   ]) {
     const problem = await damaged(graph, key, bytes.slice());
     expect(problem).toBeInstanceOf(ProgramFormatError);
-    messages.push(String(problem).replaceAll(/sha256:\w+|[0-9a-f]{64}|native-[\w-]+|\d+ bytes, but \d+/g, "..."));
+    messages.push(String(problem).replace(/\d+ bytes, but \d+/, "..."));
   }
   expect(messages).toMatchInlineSnapshot(`
     [
@@ -187,7 +187,7 @@ test("files that are cut, of another version, or of another graph are misses tha
       "ProgramFormatError: cached program: header of ... follow",
       "ProgramFormatError: cached program: the checksum is wrong",
       "ProgramFormatError: cached program: the checksum is wrong",
-      "ProgramFormatError: cached program: expected the program of [1,"0.1.0","[\\"...\\",\\"cpu\\",\\"...\\",[[\\"forbidReference\\",false],[\\"fuse\\",true],[\\"hoistWeights\\",true],[\\"maxFoldBytes\\",65536],[\\"maxRegionInputs\\",16],[\\"maxRegionSteps\\",64],[\\"verify\\",false]],0]","..."], got that of [1,"0.1.0","[\\"...\\",\\"cpu\\",\\"...\\",[[\\"forbidReference\\",false],[\\"fuse\\",true],[\\"hoistWeights\\",true],[\\"maxFoldBytes\\",65536],[\\"maxRegionInputs\\",16],[\\"maxRegionSteps\\",64],[\\"verify\\",false]],0]","..."]",
+      "ProgramFormatError: cached program: it was put under another key",
     ]
   `);
 });
@@ -240,7 +240,8 @@ test("files with a right checksum and wrong contents are an error that is a miss
         (error) => expect(error).toBeInstanceOf(RlxError),
       );
     }),
-    { numRuns: 100 },
+    // A pass that took another time: as good a file as any.
+    { numRuns: 100, examples: [[[[text.indexOf('"micros":') + 9, "7"]]]] },
   );
   expect(taken).toBeGreaterThan(0);
 });

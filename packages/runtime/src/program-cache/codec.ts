@@ -58,7 +58,7 @@ export function* decodeProgramFile(bytes: Uint8Array<ArrayBuffer>, key: ProgramK
   const header = parse(bytes.subarray(prefix, prefix + length));
   const reports = readReports(header);
   if (!reports) throw new ProgramFormatError("the reports are incomplete");
-  if (header.key !== key.text) throw new ProgramFormatError(`expected the program of ${key.text}, got that of ${header.key}`);
+  if (header.key !== key.text) throw new ProgramFormatError("it was put under another key");
   return { graph: yield* deserializeWork(bytes.subarray(start)), ...reports };
 }
 
