@@ -3,7 +3,9 @@
 // A tale is `<s>`, its text, `</s>`; every token after the first is predicted from those before it (teacher-forced) by the logits of
 // `LanguageModel.logits`, whose runs write keys and values into the cache and attend to what the cache gives back: each key and each value
 // that takes part has been through the format, those of the token itself included. How many tokens a run takes makes no difference but for
-// rounding; the first tales are also measured token by token to show it. Options: --model PATH --tales N --formats k/v,... --out FILE
+// rounding; the first tales are also measured token by token to show it. Beside the perplexity: the Kullback-Leibler divergence of the
+// distributions from those with an f32 cache, in nats per token, and the root mean square of the differences of the logits over that of the
+// logits, which shows differences where the model is too sure of its tokens for the perplexity to move. Options: --model PATH --tales N --formats k/v,... --out FILE
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { stdout } from "node:process";
@@ -51,6 +53,13 @@ function cost(logs, ids, vocab) {
   return nats;
 }
 
+/** The sum of squares of a list, or of its differences from another one. */
+function squares(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] - (b?.[i] ?? 0)) ** 2;
+  return sum;
+}
+
 /** The sum over the rows of the Kullback-Leibler divergence of q from p. */
 function divergence(p, q) {
   let nats = 0;
@@ -65,12 +74,14 @@ for (const format of formats)
     model: await loadModel(flags.model, { kvCache: { k: format.k, v: format.v } }),
     nats: 0,
     divergence: 0,
+    squaredError: 0,
     stepDifference: 0,
     seconds: 0,
   });
 const [{ model }] = contenders;
 const { vocabSize: vocab, eosTokenIds } = model.config;
 let tokens = 0;
+let squaredLogits = 0;
 for (const [index, tale] of tales.entries()) {
   const ids = [...model.encode(tale), eosTokenIds[0]];
   const asked = ids.slice(0, -1);
@@ -78,12 +89,15 @@ for (const [index, tale] of tales.entries()) {
   let exact;
   for (const contender of contenders) {
     const start = performance.now();
-    const logs = logProbabilities((await contender.model.logits(asked)).data, vocab);
+    const logits = (await contender.model.logits(asked)).data;
     contender.seconds += (performance.now() - start) / 1000;
-    exact ??= logs;
+    const logs = logProbabilities(logits, vocab);
+    exact ??= { logits, logs };
+    if (exact.logits === logits) squaredLogits += squares(logits);
     const nats = cost(logs, ids, vocab);
     contender.nats += nats;
-    contender.divergence += divergence(exact, logs);
+    contender.divergence += divergence(exact.logs, logs);
+    contender.squaredError += squares(exact.logits, logits);
     if (index >= stepped) continue;
     const steps = logProbabilities((await contender.model.logits(asked, { mode: "decode" })).data, vocab);
     contender.stepDifference = Math.max(contender.stepDifference, Math.abs(cost(steps, ids, vocab) - nats) / asked.length);
@@ -91,7 +105,7 @@ for (const [index, tale] of tales.entries()) {
 }
 
 const f32 = contenders[0].nats / tokens;
-const results = contenders.map(({ name, k, v, model, nats, divergence, stepDifference, seconds }) => ({
+const results = contenders.map(({ name, k, v, model, nats, divergence, squaredError, stepDifference, seconds }) => ({
   name,
   k,
   v,
@@ -100,23 +114,18 @@ const results = contenders.map(({ name, k, v, model, nats, divergence, stepDiffe
   perplexity: Math.exp(nats / tokens),
   ratio: Math.exp(nats / tokens - f32),
   divergence: divergence / tokens,
+  logitError: Math.sqrt(squaredError / squaredLogits),
   stepDifference,
   seconds,
 }));
 for (const { model } of contenders) model[Symbol.dispose]();
 
 stdout.write(`${tales.length} tales, ${tokens} predicted tokens, ${flags.model}\n\n`);
-stdout.write("| keys / values | bytes per token | nats per token | perplexity | ratio to f32 | divergence from f32 |\n");
-stdout.write("| --- | --- | --- | --- | --- | --- |\n");
+stdout.write("| keys / values | bytes per token | nats per token | perplexity | ratio to f32 | divergence from f32 | error of logits |\n");
+stdout.write(`${"| --- ".repeat(7)}|\n`);
 for (const r of results) {
-  const cells = [
-    r.name,
-    r.bytesPerToken,
-    r.natsPerToken.toFixed(5),
-    r.perplexity.toFixed(5),
-    r.ratio.toFixed(5),
-    r.divergence.toExponential(1),
-  ];
+  const numbers = [r.natsPerToken.toFixed(6), r.perplexity.toFixed(6), r.ratio.toFixed(6), r.divergence.toExponential(1)];
+  const cells = [r.name, r.bytesPerToken, ...numbers, `${(100 * r.logitError).toFixed(3)} %`];
   stdout.write(`| ${cells.join(" | ")} |\n`);
 }
 const worst = Math.max(...results.map((r) => r.stepDifference));
