@@ -33,7 +33,7 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     const n = dim("n", { min: 1, max: 4 });
     const graph = define("attention", (g) => {
       const [q, k, v] = (["q", "k", "v"] as const).map((name) => g.input(name, "f32", [1, n, 8])) as [never, never, never];
-      const y = g.attention(q, k, v, { numHeads: 2, headDim: 4 });
+      const y = g.attention(q, k, v, { numHeads: 2, numKvHeads: 2, headDim: 4 });
       return { y: g.stateWrite(g.state("y", "f32", [1, n, 8]), y) };
     });
     using compiled = session.compileSync(graph);
