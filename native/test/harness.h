@@ -91,6 +91,8 @@ void test_reductions(Suite&);
 void test_linear(Suite&);
 void test_conv(Suite&);
 void test_attention(Suite&);
+void test_kv(Suite&);
+void test_kv_quantize(Suite&);
 void test_malformed(Suite&);
 
 }  // namespace rlx_test

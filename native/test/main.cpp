@@ -20,6 +20,8 @@ int main() {
     rlx_test::test_linear(suite);
     rlx_test::test_conv(suite);
     rlx_test::test_attention(suite);
+    rlx_test::test_kv(suite);
+    rlx_test::test_kv_quantize(suite);
     suite.expect(suite.hash == kDigest, "the bits differ from those of other machines");
     rlx_test::test_malformed(suite);
     std::printf("%s: %zu checks, %zu failed (digest %016llx)\n", table->isa, suite.checks, suite.failures, static_cast<unsigned long long>(suite.hash));

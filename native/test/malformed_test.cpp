@@ -29,8 +29,8 @@ void test_malformed(Suite& suite) {
     suite.expect(!suite.call(kernel, {}, {}, {}).empty(), std::string(kernel) + " without operands");
     for (size_t round = 0; round < kRounds; round++) {
       std::vector<Tensor> in, out;
-      for (size_t n = random.below(8); n > 0; n--) in.push_back(operand(random));
-      for (size_t n = random.below(3); n > 0; n--) out.push_back(operand(random));
+      for (size_t n = random.below(11); n > 0; n--) in.push_back(operand(random));
+      for (size_t n = random.below(5); n > 0; n--) out.push_back(operand(random));
       // Often enough the shapes agree, and the kernel gets past its first checks.
       if (!in.empty() && !out.empty() && random.below(2)) out[0] = in[0];
       if (in.size() > 1 && random.below(3) == 0) in[1] = in[0];

@@ -1,6 +1,6 @@
 import { createNativeBackend, createReferenceBackend, loadAddon } from "@rlxjs/backend-cpu";
-import { type AnyOpDef, floatDTypes, namedInputs, ops, runReference, Tensor } from "@rlxjs/ir";
-import type { Backend } from "@rlxjs/runtime";
+import { type AnyOpDef, define, floatDTypes, namedInputs, ops, runReference, Tensor } from "@rlxjs/ir";
+import { type Backend, KernelError, Session } from "@rlxjs/runtime";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { checkKvModel, commands, type RunOp, shapes } from "../../ir/test/support/kv-model.ts";
@@ -81,3 +81,28 @@ describe.each(Object.entries(backends))("%s", (_, backend) => {
     );
   });
 });
+
+test.each(["reference", "native"] as const)(
+  "%s: a cache that is written from itself or from the other one is an error",
+  async (kernels) => {
+    using session = await Session.open({ device: "cpu", kernels });
+    const graph = define("aliased", (g) => {
+      const [k, v, pos] = [g.state("k", "f32", [1, 2, 2]), g.state("v", "f32", [1, 2, 2]), g.input("pos", "i32", [])];
+      const x = g.input("x", "f32", [1, 1, 2]);
+      const next = g.kvWritePair(k, v, x, k, pos, { tokens: g.input("tokens", "i32", []) });
+      return { k: next.k, v: next.v };
+    });
+    using compiled = session.compileSync(graph);
+    using state = session.createState(compiled);
+    for (const name of ["k", "v"]) state.write(name, Tensor.from("f32", [1, 2, 2], [1, 2, 3, 4]));
+    const x = new Float32Array([5, 6]);
+    expect(() => compiled.runSync({ inputs: { x, pos: 0, tokens: 1 }, state })).toThrow(KernelError);
+    expect(() => compiled.runSync({ inputs: { x, pos: 0, tokens: 1 }, state })).toThrow(/overlaps/);
+    expect(["k", "v"].map((name) => state.read(name).toArray())).toEqual([
+      [1, 2, 3, 4],
+      [1, 2, 3, 4],
+    ]);
+    const { k } = compiled.runSync({ inputs: { x, pos: 0, tokens: 0 }, state });
+    expect(k.toArray()).toEqual([1, 2, 3, 4]);
+  },
+);
