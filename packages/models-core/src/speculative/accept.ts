@@ -29,7 +29,7 @@ export function acceptDraft(
     const drawn = q[token] ?? 0;
     if (!(drawn > 0)) throw new SpeculativeError(`drafted token ${accepted}`, "a token that its distribution can draw", token);
     if (uniform() * drawn < (p[token] ?? 0)) continue;
-    return { accepted, token: drawIndex(residual(p, q), uniform()) };
+    return { accepted, token: drawIndex(residualDistribution(p, q), uniform()) };
   }
   return { accepted: drafted.length, token: drawIndex(target[drafted.length] ?? none, uniform()) };
 }
@@ -43,7 +43,7 @@ export function acceptExact(drafted: readonly number[], best: readonly number[])
 }
 
 /** What the target has more of than the draft, as weights; the target itself when rounding leaves nothing. */
-export function residual(target: Distribution, draft: Distribution): Distribution {
+export function residualDistribution(target: Distribution, draft: Distribution): Distribution {
   const rest = target.map((p, i) => Math.max(0, p - (draft[i] ?? 0)));
   return rest.some((p) => p > 0) ? rest : target;
 }

@@ -1,4 +1,4 @@
-import { type BlockJudge, type BlockVerdict, probabilities } from "./decode-blocks.ts";
+import { type BlockJudge, type BlockVerdict, blockProbabilities } from "./decode-blocks.ts";
 
 /** Token ids of a vocabulary that writes boxes: `start x1 y1 x2 y2 end`, or `start none end`, with one token per coordinate. */
 export interface BoxTokens {
@@ -25,7 +25,7 @@ interface Choice {
 export function boxJudge(ids: BoxTokens): BlockJudge {
   return (slab) => {
     if (slab.rows !== 6) return undefined;
-    const p = Array.from({ length: 6 }, (_, row) => probabilities(slab, row));
+    const p = Array.from({ length: 6 }, (_, row) => blockProbabilities(slab, row));
     const at = (row: number, id: number): number => p[row]?.[id] ?? 0;
     if (at(0, ids.stop) > 0.5) return { ids: [ids.stop] };
     if (at(0, ids.start) < 0.6) return undefined;

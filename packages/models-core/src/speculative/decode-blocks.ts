@@ -145,7 +145,7 @@ export async function* decodeBlocks(
 export const rowOf = ({ logits, vocab }: BlockSlab, row: number): Float32Array => logits.subarray(row * vocab, (row + 1) * vocab);
 
 /** The probabilities [vocab] of a row. */
-export function probabilities(slab: BlockSlab, row: number): Float64Array {
+export function blockProbabilities(slab: BlockSlab, row: number): Float64Array {
   const logits = rowOf(slab, row);
   const peak = logits[argmax(logits)] ?? 0;
   const weights = Float64Array.from(logits, (v) => Math.exp(v - peak));

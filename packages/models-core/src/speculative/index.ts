@@ -1,4 +1,4 @@
-export { acceptDraft, acceptExact, type Distribution, type DraftVerdict, residual } from "./accept.ts";
+export { acceptDraft, acceptExact, type Distribution, type DraftVerdict, residualDistribution } from "./accept.ts";
 export { boxJudge, type BoxTokens } from "./box-judge.ts";
 export {
   type BlockCounts,
@@ -10,7 +10,7 @@ export {
   type BlockSlab,
   type BlockVerdict,
   decodeBlocks,
-  probabilities,
+  blockProbabilities,
 } from "./decode-blocks.ts";
 export { type Draft, type Drafter, modelDrafter, promptLookup, type PromptLookupOptions } from "./drafter.ts";
 export { SpeculativeError } from "./errors.ts";

@@ -1,7 +1,7 @@
 import { Rng } from "@rlxjs/ir";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { acceptDraft, acceptExact, residual } from "../../src/speculative/accept.ts";
+import { acceptDraft, acceptExact, residualDistribution } from "../../src/speculative/accept.ts";
 import { drawIndex } from "../../src/generation/sampler.ts";
 
 const dist = (...p: number[]): Float64Array => Float64Array.from(p);
@@ -28,8 +28,8 @@ test("a draft that the target never draws is refused at once, the correction com
 });
 
 test("the residual is where the target has more; without any it is the target", () => {
-  expect([...residual(dist(0.5, 0.25, 0.25), dist(0.25, 0.75, 0))]).toEqual([0.25, 0, 0.25]);
-  expect(residual(dist(0.5, 0.5), dist(0.5, 0.5))).toEqual(dist(0.5, 0.5));
+  expect([...residualDistribution(dist(0.5, 0.25, 0.25), dist(0.25, 0.75, 0))]).toEqual([0.25, 0, 0.25]);
+  expect(residualDistribution(dist(0.5, 0.5), dist(0.5, 0.5))).toEqual(dist(0.5, 0.5));
 });
 
 test("tokens are distributed as the target draws them, for any draft", () => {

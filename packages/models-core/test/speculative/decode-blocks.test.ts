@@ -9,7 +9,7 @@ import {
   type BoxTokens,
   boxJudge,
   decodeBlocks,
-  probabilities,
+  blockProbabilities,
 } from "../../src/index.ts";
 import { blockModel, blockRunner, blockWeights, type RunnerOptions } from "./block-model.ts";
 
@@ -90,7 +90,7 @@ test("without a script: the same ids on the host and on the device, in every for
   const sure: BlockJudge = (slab) => {
     const ids: number[] = [];
     for (let row = 0; row < slab.rows; row++) {
-      const p = probabilities(slab, row);
+      const p = blockProbabilities(slab, row);
       const best = p.indexOf(Math.max(...p));
       if ((p[best] ?? 0) < 0.02) break;
       ids.push(best);
