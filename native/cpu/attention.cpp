@@ -129,9 +129,9 @@ void query_task(void* context, size_t index) {
 void range_task(void* context, size_t index) {
   const Call& c = *static_cast<const Call*>(context);
   const Attention& a = c.a;
-  const size_t head = index % c.splits * c.heads;
-  const size_t range = index / c.splits % c.ranges;
-  const size_t b = index / c.splits / c.ranges;
+  const size_t range = index % c.ranges;
+  const size_t head = index / c.ranges % c.splits * c.heads;
+  const size_t b = index / c.ranges / c.splits;
   Rows rows;
   see_rows(a, b, 0, rows);
   const size_t heads = a.kv_heads - head < c.heads ? a.kv_heads - head : c.heads;
@@ -317,17 +317,25 @@ const rlx_kernel_entry kKernels[] = {{"attention", attention}};
 bool is_rotated(const Side& s) { return s.norms; }
 
 void to_lanes(const Side& s, const float* natural, float* x) {
-  const size_t pair = s.form == Form::nibbles ? 2 : 1;
+  if (s.form != Form::nibbles) {
+    memcpy(x, natural, s.dim * sizeof *x);
+    for (size_t d = s.dim; d < s.width; d++) x[d] = 0.0f;
+    return;
+  }
   for (size_t v = 0; v < s.width / kLanes; v++)
     for (size_t i = 0; i < kLanes; i++) {
-      const size_t d = v / pair * pair * kLanes + i * pair + v % pair;
+      const size_t d = v / 2 * 2 * kLanes + i * 2 + v % 2;
       x[v * kLanes + i] = d < s.dim ? natural[d] : 0.0f;
     }
 }
 
 void from_lanes(const Side& s, const float* x, float* natural) {
-  const size_t pair = s.form == Form::nibbles ? 2 : 1, run = pair * kLanes;
-  for (size_t d = 0; d < s.dim; d++) natural[d] = x[d / run * run + d % pair * kLanes + d % run / pair];
+  if (s.form != Form::nibbles) {
+    memcpy(natural, x, s.dim * sizeof *x);
+    return;
+  }
+  constexpr size_t run = 2 * kLanes;
+  for (size_t d = 0; d < s.dim; d++) natural[d] = x[d / run * run + d % 2 * kLanes + d % run / 2];
 }
 
 HeadRows head_rows(const Attention& a, const Side& s, size_t b, size_t h) {

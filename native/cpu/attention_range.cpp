@@ -10,43 +10,39 @@ namespace {
 
 constexpr size_t kScores = kRange + 16;  // stride of a row of scores: a tile of keys may pass the end of the range
 constexpr size_t kKeyBlock = 32;         // keys that are worked on for one head before the next head
-constexpr size_t kAhead = 16;            // keys
+constexpr size_t kTileKeys = 4;          // keys whose scores are summed at a time
+constexpr size_t kAhead = 8192;          // bytes of a head's vectors
 
 size_t least(size_t a, size_t b) { return a < b ? a : b; }
 size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
-// Vectors that are strided by heads do not stream by themselves, and sums of products leave the memory idle between bursts.
+// Memory is asked for kAhead bytes before it is used, into the second level: the first has too few requests under way for the bandwidth
+// of one thread, and rows that are strided by heads are no stream that the processor would find.
 template <class F>
 RLX_INLINE void prefetch(const Stored<F>& block, size_t i) {
-  const HeadRows& h = *block.h;
-  const uint8_t* row = h.data + (block.slot + i + kAhead) * h.stride;
-  for (size_t at = 0; at < h.side->row_bytes; at += 64) __builtin_prefetch(row + at);
+  if (!block.next.data) return;
+  const uint8_t* row = block.next.data + i * block.next.stride;
+  for (size_t at = 0; at < block.next.bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
 }
 RLX_INLINE void prefetch(const Buffered&, size_t) {}
-
-// Keys of a tile for M rows, so that sums and operands stay in registers.
-template <class Row, size_t M>
-constexpr size_t tile_keys() {
-  return kRegisters >= 32 ? (M <= 2 ? 8 : Row::kStep == 1 ? 6 : 4) : (M <= 2 ? 4 : 3);
-}
 
 // scores[r * kScores + i] = q[r] . key j + i for M rows and a tile of keys; keys beyond the last are the last again, and their scores
 // are not looked at. A score is summed in one order, whatever tile it is in.
 template <class B, size_t M>
 void score_tile(const float* q, size_t width, const B& keys, size_t dim, size_t j, size_t count, float* scores) {
   using Row = typename B::Row;
-  constexpr size_t K = tile_keys<Row, M>(), S = Row::kStep;
+  constexpr size_t K = kTileKeys, S = Row::kStep;
   Row row[K];
   RLX_UNROLL
   for (size_t i = 0; i < K; i++) {
     row[i] = keys.row(least(j + i, count - 1));
     prefetch(keys, j + i);
   }
-  vf acc[K][M];
+  vf acc[M][K];
   RLX_UNROLL
-  for (size_t i = 0; i < K; i++)
+  for (size_t r = 0; r < M; r++)
     RLX_UNROLL
-    for (size_t r = 0; r < M; r++) acc[i][r] = set1(0.0f);
+    for (size_t i = 0; i < K; i++) acc[r][i] = set1(0.0f);
   const auto add = [&](size_t v, const vf(*key)[S]) __attribute__((always_inline)) {
     RLX_UNROLL
     for (size_t s = 0; s < S; s++)
@@ -54,7 +50,7 @@ void score_tile(const float* q, size_t width, const B& keys, size_t dim, size_t 
       for (size_t r = 0; r < M; r++) {
         const vf x = load(q + r * width + (v + s) * kLanes);
         RLX_UNROLL
-        for (size_t i = 0; i < K; i++) acc[i][r] = fma(x, key[i][s], acc[i][r]);
+        for (size_t i = 0; i < K; i++) acc[r][i] = fma(x, key[i][s], acc[r][i]);
       }
   };
   const size_t whole = dim / (S * kLanes) * S;
@@ -68,15 +64,8 @@ void score_tile(const float* q, size_t width, const B& keys, size_t dim, size_t 
     for (size_t i = 0; i < K; i++) Row::load_last(row[i], whole, dim, key[i]);
     add(whole, key);
   }
-  const vf none = set1(0.0f);
-  RLX_UNROLL
-  for (size_t r = 0; r < M; r++)
-    RLX_UNROLL
-    for (size_t i = 0; i < K; i += 4) {
-      float four[4];
-      reduce_add4(acc[i][r], i + 1 < K ? acc[i + 1][r] : none, i + 2 < K ? acc[i + 2][r] : none, i + 3 < K ? acc[i + 3][r] : none, four);
-      memcpy(scores + r * kScores + i, four, sizeof(float) * (K - i < 4 ? K - i : 4));
-    }
+  if constexpr (M == 4) return reduce_add4x4(acc[0], scores, kScores);
+  for (size_t r = 0; r < M; r++) reduce_add4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * kScores);
 }
 
 // Calls f with the number of rows of a tile, 1 to kTileRows, as a constant.
@@ -96,7 +85,7 @@ void score_rows(size_t rows, const float* q, size_t width, const B& keys, size_t
   for (size_t r = 0; r < rows; r += kTileRows)
     with_rows(rows - r, [&](auto m) {
       constexpr size_t M = decltype(m)::value;
-      for (size_t j = 0; j < count; j += tile_keys<typename B::Row, M>())
+      for (size_t j = 0; j < count; j += kTileKeys)
         score_tile<B, M>(q + r * width, width, keys, dim, j, count, scores + r * kScores + j);
     });
 }
@@ -185,10 +174,12 @@ void add_columns(const Sums& s, const B& values, size_t dim, size_t from, size_t
 template <class B, size_t M>
 void add_values(const Sums& s, const B& values, size_t dim, size_t from, size_t to) {
   if (from == to) return;
-  constexpr size_t S = B::Row::kStep, V = kRegisters / (M <= 2 ? 4 : 8);
+  constexpr size_t S = B::Row::kStep, V = kRegisters / (M == 1 ? 2 : M == 2 ? 4 : 8);
   const size_t whole = dim / (S * kLanes) * S;
   size_t v = 0;
   for (; v + V <= whole; v += V) add_columns<B, M, V>(s, values, dim, from, to, v);
+  if constexpr (V > 8)
+    for (; v + 8 <= whole; v += 8) add_columns<B, M, 8>(s, values, dim, from, to, v);
   if constexpr (V > 4)
     for (; v + 4 <= whole; v += 4) add_columns<B, M, 4>(s, values, dim, from, to, v);
   for (; v < whole; v += S) add_columns<B, M, S>(s, values, dim, from, to, v);
@@ -245,13 +236,13 @@ void weigh_block(const RangeTask& t, const B& values, size_t dim, size_t at, siz
 // Calls f with the vectors of slots [slot, slot + count) of a head and the values that each has: where they lie when each meets one tile of
 // rows, else decoded.
 template <class F>
-RLX_INLINE void with_block(const HeadRows& h, size_t slot, size_t count, bool once, const F& f) {
+RLX_INLINE void with_block(const HeadRows& h, size_t slot, size_t count, bool once, const Next& next, const F& f) {
   const Side& side = *h.side;
   if (once || side.form == Form::f32)
-    if (with_stored(h, slot, [&](const auto& block) { f(block, side.dim); })) return;
+    if (with_stored(h, slot, next, [&](const auto& block) { f(block, side.dim); })) return;
   alignas(64) float buffer[kKeyBlock * kMaxWidth];
   const Buffered block{buffer, side.width};
-  const bool stored = with_stored(h, slot, [&](const auto& from) {
+  const bool stored = with_stored(h, slot, Next{}, [&](const auto& from) {
     using Row = typename std::decay_t<decltype(from)>::Row;
     const size_t whole = side.dim / (Row::kStep * kLanes) * Row::kStep;
     for (size_t i = 0; i < count; i++) {
@@ -281,15 +272,28 @@ void attend_range(const RangeTask& t, size_t range, const Records& out) {
   const size_t begin = most(range, rows.lowest);
   const size_t end = least(range + kRange, rows.highest);
   const bool once = rows.count <= kTileRows;
+  const auto slot_of = [&](size_t key) {
+    const size_t slot = rows.ring_start + key;
+    return slot < a.capacity ? slot : slot - a.capacity;
+  };
+  // What will be used kAhead bytes after the block at `at`. Keys of the range are followed by its values, those by keys of the next range.
+  const auto next = [&](const Side& side, size_t at, size_t head) {
+    const size_t key = at + least(kRange, most(1, kAhead / side.row_bytes / kKeyBlock) * kKeyBlock);
+    const bool is_keys = &side == &a.keys;
+    const Side& there = key < end ? side : is_keys ? a.values : a.keys;
+    const size_t slot = slot_of(key < end || !is_keys ? key : begin + (key - end));
+    if (!once || slot >= a.capacity) return Next{};
+    const HeadRows h = head_rows(a, there, t.batch, head);
+    return Next{h.data + slot * h.stride, h.stride, there.row_bytes};
+  };
   // Blocks of consecutive slots, for each of them the heads one after the other: as they lie in a token-major cache.
   const auto blocks = [&](const Side& side, const auto& f) {
     for (size_t at = begin, count; at < end; at += count) {
-      const size_t key = rows.ring_start + at;
-      const size_t slot = key < a.capacity ? key : key - a.capacity;
+      const size_t slot = slot_of(at);
       count = least(least(kKeyBlock, end - at), a.capacity - slot);
       for (size_t h = 0; h < t.heads; h++) {
         const HeadRows head = head_rows(a, side, t.batch, t.head + h);
-        with_block(head, slot, count, once, [&](const auto& block, size_t dim) { f(block, dim, at, count, h); });
+        with_block(head, slot, count, once, next(side, at, t.head + h), [&](const auto& block, size_t dim) { f(block, dim, at, count, h); });
       }
     }
   };
@@ -307,8 +311,7 @@ void attend_range(const RangeTask& t, size_t range, const Records& out) {
       const size_t row = t.first_row + r;
       const size_t* strides = a.mask.strides;
       const size_t mask_at = t.batch * strides[0] + ((t.head + h) * group + row % group) * strides[1] + row / group * strides[2];
-      const size_t key = rows.ring_start + range + s.from;
-      weigh(a, mask_at, key < a.capacity ? key : key - a.capacity, s.from, s.to, scores + i * kScores, out.max(i), out.sum(i));
+      weigh(a, mask_at, slot_of(range + s.from), s.from, s.to, scores + i * kScores, out.max(i), out.sum(i));
     }
   blocks(a.values, [&](const auto& block, size_t dim, size_t at, size_t count, size_t h) {
     weigh_block(t, block, dim, at, count, scores + h * rows.count * kScores + (at - range), out, h * rows.count);

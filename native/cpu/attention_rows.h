@@ -77,13 +77,20 @@ struct Decoded {
   RLX_INLINE void load_last(const Decoded& r, size_t v, size_t, vf* out) { load(r, v, out); }
 };
 
-// Rows [slot, slot + count) of a head that are read where they lie.
+// Vectors that will be used after some others.
+struct Next {
+  const uint8_t* data;  // NULL: none
+  size_t stride, bytes;
+};
+
+// Vectors of a head from `slot` on that are read where they lie.
 template <class F>
 struct Stored {
   using Row = F;
   const HeadRows* h;
   size_t slot;
-  F row(size_t i) const { return F::at(*h, slot + i); }
+  Next next;
+  __attribute__((always_inline)) F row(size_t i) const { return F::at(*h, slot + i); }
 };
 // The same that lie decoded in a buffer.
 struct Buffered {
@@ -95,16 +102,16 @@ struct Buffered {
 
 // Calls f with a Stored of the form; false for codes.
 template <class F>
-RLX_INLINE bool with_stored(const HeadRows& h, size_t slot, const F& f) {
+RLX_INLINE bool with_stored(const HeadRows& h, size_t slot, const Next& next, const F& f) {
   switch (h.side->form) {
-    case Form::f32: f(Stored<Plain<F32>>{&h, slot}); return true;
-    case Form::f16: f(Stored<Plain<F16>>{&h, slot}); return true;
-    case Form::bf16: f(Stored<Plain<BF16>>{&h, slot}); return true;
-    case Form::q8: f(Stored<Q8>{&h, slot}); return true;
+    case Form::f32: f(Stored<Plain<F32>>{&h, slot, next}); return true;
+    case Form::f16: f(Stored<Plain<F16>>{&h, slot, next}); return true;
+    case Form::bf16: f(Stored<Plain<BF16>>{&h, slot, next}); return true;
+    case Form::q8: f(Stored<Q8>{&h, slot, next}); return true;
 #ifdef RLX_SIMD_LOOKUP
     case Form::nibbles:
-      if (h.side->codec.norms == 1) f(Stored<Nibbles<1>>{&h, slot});
-      else f(Stored<Nibbles<2>>{&h, slot});
+      if (h.side->codec.norms == 1) f(Stored<Nibbles<1>>{&h, slot, next});
+      else f(Stored<Nibbles<2>>{&h, slot, next});
       return true;
 #endif
     default: return false;

@@ -9,6 +9,7 @@
 //   fma(a, b, c)    a * b + c; fused except with SSE4.2 and plain C++
 //   min max         of operands that are not NaN
 //   reduce_add4     four vectors summed to four floats, each in the order of reduce_add
+//   reduce_add4x4   reduce_add4 of x[4 r] ... x[4 r + 3] to out + r * stride, for r < 4
 //   swap<N>         lane i becomes lane i xor N, N a power of two below kLanes
 //   RLX_SIMD_LOOKUP  defined with 8 lanes or more, and then there are
 //     lookup lookup2  per lane one of the kLanes floats of a vector, or of the 2 kLanes of two; index bits above are ignored
@@ -99,6 +100,12 @@ RLX_INLINE vf load_f16_n(const uint16_t* p, size_t n) { return half_to_float(loa
 RLX_INLINE void store_f16(uint16_t* p, vf x) { store_u16(p, float_to_half(x)); }
 RLX_INLINE void store_f16_n(uint16_t* p, vf x, size_t n) { store_u16_n(p, float_to_half(x), n); }
 RLX_INLINE vf set1_f16(uint16_t h) { return half_to_float(set1i(h)); }
+#endif
+
+#ifndef RLX_SIMD_REDUCE
+RLX_INLINE void reduce_add4x4(const vf* x, float* out, size_t stride) {
+  for (size_t r = 0; r < 4; r++) reduce_add4(x[4 * r], x[4 * r + 1], x[4 * r + 2], x[4 * r + 3], out + r * stride);
+}
 #endif
 
 RLX_INLINE vi float_to_bf16(vf x) {

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #define RLX_SIMD_HALF
 #define RLX_SIMD_LOOKUP
+#define RLX_SIMD_REDUCE
 
 namespace rlx {
 namespace RLX_ISA {
@@ -120,6 +121,22 @@ RLX_INLINE void reduce_add4(vf a, vf b, vf c, vf d, float* out) {
   const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c.v, d.v), _mm512_unpackhi_ps(c.v, d.v));
   const __m512 abcd = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
   _mm_storeu_ps(out, fold16(abcd));
+}
+
+RLX_INLINE __m512 fold4(const vf* x) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(x[0].v, x[1].v), _mm512_unpackhi_ps(x[0].v, x[1].v));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(x[2].v, x[3].v), _mm512_unpackhi_ps(x[2].v, x[3].v));
+  return _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+}
+RLX_INLINE __m512 fold_halves(__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee)); }
+RLX_INLINE void reduce_add4x4(const vf* x, float* out, size_t stride) {
+  const __m512 ab = fold_halves(fold4(x), fold4(x + 4));
+  const __m512 cd = fold_halves(fold4(x + 8), fold4(x + 12));
+  const __m512 all = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  _mm_storeu_ps(out, _mm512_castps512_ps128(all));
+  _mm_storeu_ps(out + stride, _mm512_extractf32x4_ps(all, 1));
+  _mm_storeu_ps(out + 2 * stride, _mm512_extractf32x4_ps(all, 2));
+  _mm_storeu_ps(out + 3 * stride, _mm512_extractf32x4_ps(all, 3));
 }
 
 RLX_INLINE vi dot4(vi acc, vi w, vi x) {
