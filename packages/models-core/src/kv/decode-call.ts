@@ -1,4 +1,4 @@
-import { Tensor, type TensorType } from "@rlxjs/ir";
+import { Tensor } from "@rlxjs/ir";
 import { BusyError, type CompiledGraph, type InputValue, type InputValues } from "@rlxjs/runtime";
 import { DecodeGraphError, KvStateError } from "./errors.ts";
 import { type CacheSlot, type DecodeLayout, tokenInputs, widthOf } from "./graph-layout.ts";

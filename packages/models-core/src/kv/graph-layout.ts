@@ -81,7 +81,12 @@ function countLayers({ name: graph }: CompiledGraph, types: ReadonlyMap<string, 
 
 function concatLayout(compiled: CompiledGraph, count: number): ConcatLayout {
   const { name: graph, inputs, outputs } = compiled;
-  const aux = Math.max(0, outputs.size - 1 - 2 * count);
+  const aux = outputs.size - 1 - 2 * count;
+  if (aux < 0)
+    throw new DecodeGraphError(
+      graph,
+      `outputs: expected logits, k_0, v_0, ... for ${count} layers, got ${[...outputs.keys()].join(", ") || "none"}`,
+    );
   const { logits, layersK, layersV, aux: rest } = splitDecodeLogitsKvAux([...outputs.keys()], count, aux);
   let newRows: Dim | undefined;
   const slot = (name: string, output: string | undefined): ConcatSlot => {

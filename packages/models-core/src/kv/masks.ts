@@ -67,6 +67,7 @@ export function decodeMask(
   };
   if (bias) fill(Number.NEGATIVE_INFINITY, 0, mask.size);
   const length = shape[last] ?? 0;
+  if (length < newAt + newRows) throw new KvStateError(`mask ${showType(type)}: expected ${newAt + newRows} keys, got ${length}`);
   const queries = queryAxis === undefined ? 1 : (shape[queryAxis] ?? 1);
   for (let row = 0; row * length < mask.size; row++) {
     const query = queryAxis === undefined ? newRows - 1 : row % queries;

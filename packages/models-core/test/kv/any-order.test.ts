@@ -76,7 +76,8 @@ describe.each(["padded", "symbolic", "state"] as const)("%s past", (form) => {
             if (!room) continue;
             const stop = new AbortController();
             const options = { ...call, signal: stop.signal };
-            const run = n % 2 ? runBucketedKvDecodeGpu({ ...options, binding }) : (syncGpuKvToHost(kv), runBucketedKvDecode(options));
+            if (n % 2) syncGpuKvToHost(kv);
+            const run = n % 2 ? runBucketedKvDecode(options) : runBucketedKvDecodeGpu({ ...options, binding });
             const settled = Promise.allSettled([run]);
             for (let tick = n % 12; tick > 0; tick--) await undefined;
             stop.abort(new Error("stop"));

@@ -17,8 +17,8 @@ const [vocab, hidden, ffn, heads, headDim, eps] = [16, 16, 32, 4, 8, 1e-6];
 
 /** How a graph of the tiny model keeps its past. */
 export interface TinyForm {
-  /** `full`: no past. `padded`: inputs of a fixed extent and a mask. `unmasked`: the same without one. `symbolic`: inputs of any extent. `state`: states. */
-  readonly past: "full" | "padded" | "unmasked" | "symbolic" | "state";
+  /** `full`: no past; `none`: the same with keys and values as outputs. `padded`: inputs of a fixed extent and a mask. `unmasked`: the same without one. `symbolic`: inputs of any extent. `state`: states. */
+  readonly past: "full" | "none" | "padded" | "unmasked" | "symbolic" | "state";
   /** Key and value heads per layer. */
   readonly kvHeads: readonly number[];
   readonly batch: Dim;
@@ -44,7 +44,7 @@ export function tinyModel(upper: number, { past, kvHeads, batch, rows = 1, windo
     );
     const rope = h.ropeTables(ids, h.constant(freqs), { pos });
     const extent = past === "symbolic" ? dim("past", { min: 0, max: upper }) : upper;
-    const inputs = past === "full" || past === "state" ? [] : pastKvInputNames(kvHeads.length);
+    const inputs = past === "full" || past === "none" || past === "state" ? [] : pastKvInputNames(kvHeads.length);
     const pasts = inputs.map((name, i) => h.input(name, "f32", [batch, extent, (kvHeads[i >> 1] ?? 0) * headDim]));
     const mask = past === "padded" ? h.input("mask", "bool", [batch, upper + Number(rows)]) : undefined;
     const rowsOut: [string, HirValue][] = [];
@@ -66,7 +66,7 @@ export function tinyModel(upper: number, { past, kvHeads, batch, rows = 1, windo
           return h.ops.rope(h.ops.reshape(perHead, { shape: [batch, rows, n * headDim] }), rope.cos, rope.sin, { headDim });
         };
         const [k, v] = [project("k", "knorm", numKvHeads), project("v", undefined, numKvHeads)].map((y, j) =>
-          h.ops.concat([pasts[2 * i + j] ?? y, y], { axis: 1 }),
+          past === "none" ? y : h.ops.concat([pasts[2 * i + j] ?? y, y], { axis: 1 }),
         ) as [HirValue, HirValue];
         rowsOut.push([`k_${i}`, k], [`v_${i}`, v]);
         const masked = mask ? { mask, maskKind: "keep" as const } : {};
@@ -78,6 +78,10 @@ export function tinyModel(upper: number, { past, kvHeads, batch, rows = 1, windo
     return { logits, ...Object.fromEntries(rowsOut), next: h.ops.argmax(logits, { axis: -1 }) };
   });
 }
+
+/** A prefill graph: no past, keys and values of the prompt as outputs. */
+export const prefillModel = (seq: Dim, form: Pick<TinyForm, "kvHeads" | "batch">): HirModule =>
+  tinyModel(1, { ...form, past: "none", rows: seq });
 
 function feedForward(h: HirBuilder, x: HirValue, i: number): HirValue {
   const normed = h.rmsNorm(x, { weight: `${i}.norm2`, eps });
