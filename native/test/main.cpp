@@ -5,7 +5,7 @@
 #include "harness.h"
 
 // Of all results that are defined to the bit, on every machine.
-constexpr uint64_t kDigest = 0x99434aa28a883348;
+constexpr uint64_t kDigest = 0xd08452098c54045e;
 
 int main() {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was found before a crash
