@@ -148,7 +148,9 @@ describe("an op that writes two states", () => {
     const g = graphBuilder("stale");
     const [k, v, x] = [g.state("k", "f32", [1, 2, 2]), g.state("v", "f32", [1, 2, 2]), g.input("x", "f32", [1, 1, 2])];
     g.kvWritePair(k, v, x, x, g.constant(1, "i32"));
-    expect(message(() => g.relu(v))).toMatchInlineSnapshot(`"GraphError: graph "stale": relu uses state version %1 after node 4 has written it: use the new version"`);
+    expect(message(() => g.relu(v))).toMatchInlineSnapshot(
+      `"GraphError: graph "stale": relu uses state version %1 after node 4 has written it: use the new version"`,
+    );
   });
 
   test("the verifier wants two different states", () => {
@@ -179,7 +181,9 @@ test("memory that a cache shares with anything else is refused, and unchanged", 
   const part = (from: number, shape: readonly number[]): Tensor =>
     new Tensor("f32", shape, memory.subarray(from, from + shape.reduce((a, b) => a * b, 1)));
   const cache = part(0, [1, 4, 2]);
-  expect(() => write(cache, part(7, [1, 1, 2]), { pos: int(0) })).toThrowErrorMatchingInlineSnapshot(`[RunError: [kv_write] x: expected memory of its own, got memory that overlaps cache]`);
+  expect(() => write(cache, part(7, [1, 1, 2]), { pos: int(0) })).toThrowErrorMatchingInlineSnapshot(
+    `[RunError: [kv_write] x: expected memory of its own, got memory that overlaps cache]`,
+  );
   expect(() => write(cache, part(7, [1, 1, 2]), { pos: int(0) })).toThrow(RunError);
   write(cache, part(7, [1, 1, 2]), { pos: int(0), tokens: int(0) });
   expect([...memory]).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
@@ -192,7 +196,9 @@ test("a failed pair leaves K as it was when V does not fit", () => {
   const x = Tensor.from("f32", [1, 3, 2], [1, 2, 3, 4, 5, 6]);
   const run = (): void =>
     runReference(ops.kvWritePair, [k, v, x, x, int(0), undefined, undefined, undefined], checkAttrs(ops.kvWritePair, {}), [k, v]);
-  expect(run).toThrowErrorMatchingInlineSnapshot(`[RunError: [kv_write_pair] tokens of sequence 0: expected at most the 2 slots of the cache, got 3]`);
+  expect(run).toThrowErrorMatchingInlineSnapshot(
+    `[RunError: [kv_write_pair] tokens of sequence 0: expected at most the 2 slots of the cache, got 3]`,
+  );
   expect([...k.toArray(), ...v.toArray()].every((value) => value === 0)).toBe(true);
 });
 

@@ -48,7 +48,8 @@ export function copyTensors(op: string, spec: KvCopySpec, given: unknown): void 
   const srcTokens = optional(form.srcTokens, offset + tokens);
   const { ring, trim } = ringOf(op, form, args);
   const attrs = { layout: form.layout, xLayout: form.xLayout, ring, trim };
-  const places = { pos: ints(pos), slots: slots && ints(slots), tokens: int(tokens), srcTokOffset: int(offset) };
+  const called = { pos: form.pos, slots: form.slots, tokens: form.tokens, srcTokOffset: form.offset };
+  const places = { pos: ints(pos), slots: slots && ints(slots), tokens: int(tokens), srcTokOffset: int(offset), names: called };
 
   const pairs = operands.map(({ cache, x }) => {
     const [target, source] = [tensor(op, args, cache), tensor(op, args, x)];

@@ -31,8 +31,13 @@ export interface KvPlaceAttrs {
   readonly trim: boolean;
 }
 
+/** What operands are called in errors, where not as the ops call them. */
+export interface KvPlaceNames {
+  readonly names?: Readonly<Partial<Record<(typeof kvPlaces)[number]["name"], string | undefined>>>;
+}
+
 /** What `kvPlaces` are, as types or tensors: each [] or one per sequence of the source, `slots` always one per sequence. */
-export interface KvPlaces<V> {
+export interface KvPlaces<V> extends KvPlaceNames {
   readonly pos: V;
   readonly slots?: V | undefined;
   readonly tokens?: V | undefined;
@@ -103,7 +108,7 @@ export interface KvRun {
 }
 
 /** Places as numbers, where they are not tensors. */
-export interface KvPlaceLists {
+export interface KvPlaceLists extends KvPlaceNames {
   readonly pos: ArrayLike<number>;
   readonly slots?: ArrayLike<number> | undefined;
   readonly tokens?: ArrayLike<number> | undefined;
@@ -125,8 +130,8 @@ export function planKvWrite(
   const runs: KvRun[] = [];
   const taken = new Map<number, number>();
   for (let row = 0; row < (sizes.width === 0 ? 0 : sizes.rows); row++) {
-    const fail = (what: string, expected: string, got: number): RunError =>
-      new RunError(op, `${what} of sequence ${row}: expected ${expected}, got ${got}`);
+    const fail = (what: (typeof kvPlaces)[number]["name"], expected: string, got: number): RunError =>
+      new RunError(op, `${places.names?.[what] ?? what} of sequence ${row}: expected ${expected}, got ${got}`);
     const at = (list: ArrayLike<number> | undefined, otherwise: number): number =>
       list === undefined ? otherwise : (list[list.length === 1 ? 0 : row] ?? otherwise);
     const offset = at(places.srcTokOffset, 0);
@@ -166,6 +171,7 @@ export function planKvTensors(op: string, sizes: KvSizes, places: KvPlaces<Tenso
       slots: places.slots?.values(),
       tokens: places.tokens?.values(),
       srcTokOffset: places.srcTokOffset?.values(),
+      ...(places.names ? { names: places.names } : {}),
     },
     attrs,
   );
