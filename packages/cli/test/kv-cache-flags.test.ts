@@ -23,11 +23,9 @@ test.each(Object.entries(bytes))("run --kv-cache %s", async (format, each) => {
 });
 
 test.each([
-  [[], "f16", "f16"],
   [["--kv-cache-k", "q8_0"], "q8_0", "f16"],
-  [["--kv-cache-v", "tq4"], "f16", "tq4"],
   [["--kv-cache", "tq5", "--kv-cache-k", "bf16"], "bf16", "tq5"],
-  [["--kv-cache-k", "lloyd-max-v2:6", "--kv-cache-v", "q8_0"], "tq6", "q8_0"],
+  [["--kv-cache-k", "lloyd-max-v2:6", "--kv-cache-v", "tq4"], "tq6", "tq4"],
 ] as const)("bench %j measures keys in %s, values in %s", async (args, k, v) => {
   const size = ["--prompt", "8", "--gen", "2", "--rounds", "1"];
   const { code, stdout } = await rlxjs(["bench", demo, ...size, ...args, "--json"]);
@@ -37,7 +35,6 @@ test.each([
 
 test.each<[string[], KvCacheOption]>([
   [[], "f32"],
-  [["--kv-cache", "q8_0"], "q8_0"],
   [["--kv-cache-v", "tq4"], { k: "f32", v: "tq4" }],
 ])("logits %j are those of the option", async (args, kvCache) => {
   const [list, out] = [join(dir, "ids.txt"), join(dir, "logits.bin")];
