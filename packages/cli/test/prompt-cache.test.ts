@@ -105,3 +105,22 @@ test("a cache outlives the process, as a file", async () => {
   await expect(loadPromptCache(path, { fingerprint: "sha256:other" })).rejects.toThrow("expected the entries of the model");
   await expect(loadPromptCache(join(directory, "none"))).rejects.toThrow("expected a file");
 });
+
+test("an entry that is not the model's own is an error, and the model goes on working", async () => {
+  const promptCache = new PromptCache();
+  using model = await loadModel(demo, { promptCache });
+  const prompt = tokens(20, 13);
+  const expected = await run(model, prompt);
+  const [entry] = promptCache.entries;
+  if (!entry) throw new Error("no entry");
+  await distract(model);
+  const { snapshot, logits } = entry;
+  promptCache.insert({ snapshot, logits: logits.slice(1) });
+  await expect(run(model, prompt)).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[PromptCacheError: prompt cache: entry: expected logits of 1024 tokens, got 1023]`,
+  );
+  promptCache.insert({ snapshot: { ...snapshot, rows: new Map() }, logits });
+  await expect(run(model, prompt)).rejects.toThrow('snapshot: state "past_k_0"');
+  promptCache.clear();
+  expect(await run(model, prompt)).toEqual({ ids: expected.ids, reused: 0 });
+});

@@ -112,7 +112,7 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
     if (generated === 0 && promptLogits) return [sampler.next(promptLogits.slice(), history)];
     const keeps = generated === 0 && keepPrompt !== undefined;
     const next = await sequence.append(pending, { logits: keeps || !sampler.greedy, signal });
-    if (keeps && next.logits) ranPrompt = next.logits.slice() as Float32Array<ArrayBuffer>;
+    if (keeps && next.logits) ranPrompt = next.logits.slice();
     return [next.logits ? sampler.next(next.logits, history) : next.greedy];
   };
 

@@ -59,7 +59,11 @@ export class Speculation {
   async step({ token, history, room, signal }: StepContext): Promise<readonly number[] | undefined> {
     const past = this.#sequence.tokens.length;
     const most = Math.min(this.#tokens, room - 1, this.#sequence.capacity - past - 1);
-    if (most < 1 || this.#rest.left-- > 0) return undefined;
+    if (most < 1) return undefined;
+    if (this.#rest.left > 0) {
+      this.#rest.left--;
+      return undefined;
+    }
     const draft = await this.#drafter.propose(history, most, signal);
     if (draft.ids.length === 0) return undefined;
     const { logits } = await this.#sequence.append([token, ...draft.ids], { logits: "all", signal });
