@@ -66,6 +66,9 @@ export function parseConfig(json: JsonObject): WhisperConfig {
   if (!activation) throw fail("activation_function", `one of ${Object.keys(activations).join(", ")}`);
   const tied = json.tie_word_embeddings ?? true;
   if (typeof tied !== "boolean") throw fail("tie_word_embeddings", "true or false");
+  const ends = [json.eos_token_id ?? []].flat();
+  const endIds = ends.filter((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
+  if (endIds.length !== ends.length) throw fail("eos_token_id", "a token id, or a list of them");
   return {
     width,
     melBins: count("num_mel_bins"),
@@ -75,6 +78,6 @@ export function parseConfig(json: JsonObject): WhisperConfig {
     encoder: stack("encoder", "max_source_positions"),
     decoder: stack("decoder", "max_target_positions"),
     startId: count("decoder_start_token_id", 0),
-    endIds: [count("eos_token_id", 0)],
+    endIds,
   };
 }

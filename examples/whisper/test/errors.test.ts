@@ -29,6 +29,10 @@ test("a configuration that is wrong is refused by field", () => {
   expect(parse({ activation_function: "toString" })).toThrowErrorMatchingInlineSnapshot(
     `[ModelConfigError: config.json: activation_function: expected one of gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish, got "toString"]`,
   );
+  expect(parse({ eos_token_id: [1, -2] })).toThrowErrorMatchingInlineSnapshot(
+    `[ModelConfigError: config.json: eos_token_id: expected a token id, or a list of them, got [1,-2]]`,
+  );
+  expect([[1, 2], 3, null].map((eos_token_id) => parse({ eos_token_id })().endIds)).toEqual([[1, 2], [3], []]);
   expect(parse({ tie_word_embeddings: "no" })).toThrowErrorMatchingInlineSnapshot(
     `[ModelConfigError: config.json: tie_word_embeddings: expected true or false, got "no"]`,
   );
