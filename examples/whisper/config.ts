@@ -67,7 +67,7 @@ export function parseConfig(json: JsonObject): WhisperConfig {
   const tied = json.tie_word_embeddings ?? true;
   if (typeof tied !== "boolean") throw fail("tie_word_embeddings", "true or false");
   const ends = [json.eos_token_id ?? []].flat();
-  const endIds = ends.filter((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
+  const endIds = ends.filter((id): id is number => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
   if (endIds.length !== ends.length) throw fail("eos_token_id", "a token id, or a list of them");
   return {
     width,
