@@ -66,7 +66,7 @@ export interface RunCall {
   readonly extents: readonly number[];
   /** At their actual extents, at any alignment. Not changed by the caller before the run has ended; memory of `allocate` is read in place. */
   readonly inputs: readonly Uint8Array<ArrayBuffer>[];
-  /** Where outputs go, at their actual extents (memory of `allocate`, too); undefined: not delivered, the backend computes into memory of its own. */
+  /** Where outputs go, at their actual extents, also memory of `allocate`; undefined: computed into the backend's own memory. */
   readonly outputs: readonly (Uint8Array<ArrayBuffer> | undefined)[];
   readonly states: readonly DeviceBuffer[];
   /** Aborted: the run stops between steps and fails with `signal.reason`. A failing kernel is a KernelError. */

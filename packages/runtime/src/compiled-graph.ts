@@ -184,7 +184,7 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
     this.#runner.exclusive(() => this.#runner.gpu.truncate(name, rows));
   }
 
-  /** Rows (default: one) of an output of the last run that stayed on the device: it fed a handle, or `keep` named it. Rows along `axis`, default 1. */
+  /** Rows along `axis` (default: one, axis 1) of an output of the last run that stayed on the device: it fed a handle, or `keep` named it. */
   readOutputRow(output: Out, row: number, rows: HandleRows = {}): Tensor {
     return this.#runner.exclusive(() => this.#runner.gpu.readRow(output, row, rows));
   }

@@ -97,10 +97,10 @@ export function planRows<Out extends string>(
     const limit = dimMax(dim);
     if (srcRow + rows > source.extent)
       fail(`expected rows within the ${source.extent} of the output, got ${srcRow} to ${srcRow + rows - 1}`);
-    if (dstRow + rows > limit || dstRow > current)
-      fail(
-        `expected rows within the ${current} of the handle${limit > current ? `, or behind them, up to ${limit}` : ""}, got ${dstRow} to ${dstRow + rows - 1}`,
-      );
+    if (dstRow + rows > limit || dstRow > current) {
+      const room = limit > current ? `, or behind them, up to ${limit}` : "";
+      fail(`expected rows within the ${current} of the handle${room}, got ${dstRow} to ${dstRow + rows - 1}`);
+    }
     const extent = Math.max(current, dstRow + rows);
     now = now.with(axis, extent);
     return { output, axis, rows, source, srcRow, dstRow, extent };

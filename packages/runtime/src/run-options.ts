@@ -4,7 +4,7 @@ import type { InputValues } from "./inputs.ts";
 import type { StateSet } from "./state.ts";
 
 export interface RunOptions<Out extends string = string> {
-  /** Not to be changed until the run has ended. An input that is bound to a handle may be left out; given here, it replaces the handle for this run. */
+  /** Not to be changed until the run has ended. An input that is bound to a handle may be left out; given, it goes before the handle. */
   readonly inputs?: InputValues;
   /** States to run on; default: a set of the graph's own. */
   readonly state?: StateSet;
@@ -16,9 +16,9 @@ export interface RunOptions<Out extends string = string> {
   readonly keep?: readonly Out[];
   /** Feeds of this run, in place of those that `setGpuHandleFeed` set for the same handles. */
   readonly feeds?: GpuHandleFeeds<Out>;
-  /** Memory for outputs, in the dtype's typed array, with exactly the number of elements of this run. Not to be transferred before the run has ended. */
+  /** Memory for outputs: the dtype's typed array with exactly the elements of this run. Not to be transferred before the run has ended. */
   readonly into?: Readonly<Partial<Record<Out, TensorData>>>;
-  /** Aborted: the run stops between steps, and fails with the signal's reason. Outputs and states are then undefined; handles are as before the run. */
+  /** Aborted: the run stops between steps, and fails with the signal's reason. Outputs and states are undefined then, handles as before. */
   readonly signal?: AbortSignal | undefined;
   /** Receives the time of every step of the program, in microseconds. */
   readonly trace?: ((stepMicros: Float64Array) => void) | undefined;

@@ -32,7 +32,7 @@ export interface RowsRun<Out extends string> {
   readonly results: (outputs: Outputs<Out>) => Outputs<Out>;
 }
 
-/** How to run a graph that was built for `upper` rows on fewer: see `BucketedCompileCache.runPaddedMixed`. Checks everything that is about rows. */
+/** How to run a graph that was built for `upper` rows on fewer, checked: see `BucketedCompileCache.runPaddedMixed`. */
 export function rowsRun<Out extends string>(
   compiled: CompiledGraph<Out>,
   { upper, actualRows, inputs, outputInners, ...options }: RowsCall,
