@@ -1,10 +1,10 @@
 #include "blocks.h"
 
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
 #include "convert.h"
+#include "simd.h"
 
 namespace rlx {
 namespace RLX_BASE {
@@ -87,23 +87,32 @@ void decode_block(int32_t dtype, const uint8_t* block, float* out) {
 }
 
 void encode_q8_0(const float* x, uint8_t* block) {
-  float peak = 0, zero = 0;
-  for (int i = 0; i < 32; i++) {
-    const float a = fabsf(x[i]);
-    peak = a > peak ? a : peak;
-    zero += x[i] * 0.0f;  // NaN for a NaN and for an infinity
+  constexpr size_t kVectors = 32 / kLanes;
+  const vf nothing = set1(0.0f), half = set1(0.5f);
+  vf peak = nothing, zero = nothing;
+  RLX_UNROLL
+  for (size_t i = 0; i < kVectors; i++) {
+    const vf v = load(x + i * kLanes);
+    peak = max(peak, abs(v));
+    zero = zero + v * nothing;  // NaN for a NaN and for an infinity
   }
-  const bool finite = zero == 0;
-  const float d = peak / 127.0f, inverse = 1.0f / d;
-  const float scale = finite && inverse <= FLT_MAX ? inverse : 0;
-  uint16_t half = 0x7e00;
-  if (finite) store_run(reinterpret_cast<uint8_t*>(&half), RLX_F16, 0, &d, 1);
-  memcpy(block, &half, 2);
-  for (int i = 0; i < 32; i++) {
-    const float v = (finite ? x[i] : 0) * scale;
-    const int whole = static_cast<int>(v);  // toward zero
-    const float rest = v - static_cast<float>(whole);
-    block[2 + i] = static_cast<uint8_t>(whole + (rest >= 0.5f) - (rest <= -0.5f));
+  const bool finite = reduce_add(zero) == 0;
+  const float d = reduce_max(peak) / 127.0f, inverse = 1.0f / d;
+  uint16_t bits = 0x7e00;
+  if (finite) store_f16_n(&bits, set1(d), 1);
+  memcpy(block, &bits, 2);
+  if (!finite || inverse > FLT_MAX) {
+    memset(block + 2, 0, 32);
+    return;
+  }
+  RLX_UNROLL
+  for (size_t i = 0; i < kVectors; i++) {
+    const vf v = load(x + i * kLanes) * set1(inverse);
+    // Ties away from zero: of what is left behind the point, and not by adding a half, which may round up.
+    const vi whole = to_int_trunc(v);
+    const vf rest = v - to_float(whole);
+    const vi up = select(le(half, rest), set1i(1), set1i(0)), down = select(le(rest, nothing - half), set1i(1), set1i(0));
+    store_s8(reinterpret_cast<int8_t*>(block + 2 + i * kLanes), whole + up - down);
   }
 }
 

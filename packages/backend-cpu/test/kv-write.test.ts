@@ -31,7 +31,7 @@ describe.each(Object.entries(backends))("%s", (_, backend) => {
   test("any writes, ring writes, truncations and linearisations leave what plain lists say", () => {
     fc.assert(
       fc.property(shapes, commands, (shape, list) => checkKvModel(run, shape, list)),
-      { numRuns: 120 },
+      { numRuns: 80 },
     );
   });
 
