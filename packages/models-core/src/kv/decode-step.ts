@@ -6,7 +6,7 @@ import { KvStateError, OutOfBucketError } from "./errors.ts";
 import { type ConcatLayout, decodeLayout, type StateLayout } from "./graph-layout.ts";
 import type { HostLayers } from "./kv-place.ts";
 import type { KvCacheState } from "./kv-state.ts";
-import { rowsOfTensor, tensorOfRows } from "./row-io.ts";
+import { checkPlain, rowsOfTensor, tensorOfRows } from "./row-io.ts";
 import { readRows, writeRows } from "./state-place.ts";
 
 /** What a decode step takes, whatever graph runs. */
@@ -76,6 +76,7 @@ export async function runOnHost(compiled: CompiledGraph, options: KvStepOptions)
   const layout = decodeLayout(compiled);
   const call = checkCall(compiled, layout, kv, options);
   checkRoom(compiled, call);
+  for (const { k, v } of layout.layers) for (const slot of [k, v]) checkPlain(slot);
   if (crossAttn) ensureCrossAttn(compiled, crossAttn);
   const { outputs, rows } =
     layout.form === "concat" ? await runConcat(compiled, layout, call, options) : await runState(compiled, layout, call, options);

@@ -26,7 +26,8 @@ export function rowsOfTensor(slot: CacheSlot, tensor: Tensor): KvRows {
 /** Whether a row is the elements of the heads, one after the other, in a dtype that f32 rows convert to. */
 export const isPlain = ({ type: { dtype } }: CacheSlot): boolean => dtype === "f32" || dtype === "f16" || dtype === "bf16";
 
-function checkPlain(slot: CacheSlot): void {
+/** Refuse caches whose rows cannot come from the host or go to it. */
+export function checkPlain(slot: CacheSlot): void {
   if (!isPlain(slot))
     throw new KvStateError(
       `${slot.name}: expected f32, f16 or bf16 to exchange rows with the host, got ${slot.type.dtype}: keep them on the device`,

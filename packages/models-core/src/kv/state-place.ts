@@ -96,7 +96,7 @@ export class StatePlace implements KvPlace {
 export function writeRows(state: StateSet, { layers }: StateLayout, kv: KvCacheState): void {
   const { layersK, layersV, layersKvBase: base } = kv;
   const write = (slot: CacheSlot, data: KvRows | undefined, from: number | undefined): void => {
-    if (data) state.writeRows(slot.name, slot.rowAxis, tensorOfRows(slot, kv.batch, data), from);
+    if (data && data.length > 0) state.writeRows(slot.name, slot.rowAxis, tensorOfRows(slot, kv.batch, data), from);
   };
   for (const [i, { k, v }] of layers.entries()) {
     write(k, layersK[i], base[i]);

@@ -133,6 +133,47 @@ describe.each(forms)("%s past", (past) => {
   });
 });
 
+describe("formats of states", () => {
+  test.each([
+    { format: "f32", layout: "token" },
+    { format: "f16", layout: "head" },
+    { format: "bf16", layout: "token" },
+  ] as const)("$format rows of $layout layout are the same on the host", async ({ format, layout }) => {
+    const form = { past: "state", kvHeads: [2, 1], batch: 2, format, layout } as const;
+    using host = decodeLoop(session, form, { where: "host" });
+    using device = decodeLoop(session, form, { where: "resident" });
+    for (let i = 0; i < 12; i++) {
+      const ids = [i, (5 * i) % 16];
+      const [a, b] = [await host.step(ids), await device.step(ids)];
+      expect(maxDifference(a.logits.values(), b.logits.values())).toBeLessThan(1e-5);
+    }
+    syncGpuKvToHost(device.kv);
+    // What came from the host goes back to the device as it was.
+    device.binding.reset();
+    const [a, b] = [await host.step([1, 2]), await device.step([1, 2])];
+    expect(maxDifference(a.logits.values(), b.logits.values())).toBeLessThan(1e-5);
+  });
+
+  test("quantized rows move from bucket to bucket as they are, and do not go to the host", async () => {
+    const form = { past: "state", kvHeads: [2, 1], batch: 2, format: "q8_0" } as const;
+    using one = decodeLoop(session, form, { where: "resident", ranges: [{ start: 0, end: 33 }] });
+    using many = decodeLoop(session, form, { where: "resident" });
+    for (let i = 0; i < 12; i++) {
+      const ids = [i, (5 * i) % 16];
+      const [a, b] = [await one.step(ids), await many.step(ids)];
+      expect(maxDifference(a.logits.values(), b.logits.values())).toBeLessThan(1e-5);
+    }
+    many.kv.truncate(3);
+    await many.step([1, 2]);
+    expect(() => syncGpuKvToHost(many.kv)).toThrowErrorMatchingInlineSnapshot(
+      `[KvStateError: KV cache: past_k_0: expected f32, f16 or bf16 to exchange rows with the host, got q8_0: keep them on the device]`,
+    );
+    using host = decodeLoop(session, form, { where: "host" });
+    await expect(host.step([1, 2])).rejects.toThrow("keep them on the device");
+    expect([many.kv.pastLen, many.kv.hostLen, host.kv.pastLen]).toEqual([4, 0, 0]);
+  });
+});
+
 test("refreshKv takes the host's rows", async () => {
   using loop = decodeLoop(session, { past: "padded", kvHeads: [2, 2], batch: 1 }, { where: "resident", refreshKv: true });
   await loop.step([1]);

@@ -27,13 +27,15 @@ export interface TinyForm {
   /** Keys that a query sees. */
   readonly window?: number;
   readonly layout?: "token" | "head";
+  /** How states keep rows: a KvFormat. */
+  readonly format?: string;
 }
 
 export const kvDimsOf = (kvHeads: readonly number[]): number[] => kvHeads.map((n) => n * headDim);
 export const tinyVocab: number = vocab;
 
 /** A decoder with grouped heads, norms per head, RoPE and a gated feed-forward layer; `upper` is the extent of the past. */
-export function tinyModel(upper: number, { past, kvHeads, batch, rows = 1, window, layout = "head" }: TinyForm): HirModule {
+export function tinyModel(upper: number, { past, kvHeads, batch, rows = 1, window, layout = "head", format = "f32" }: TinyForm): HirModule {
   return defineHir(`tiny.${past}.${upper}`, (h) => {
     const ids = h.input("input_ids", "i32", [batch, rows]);
     const pos = h.input("pos", "i32", []);
@@ -54,7 +56,7 @@ export function tinyModel(upper: number, { past, kvHeads, batch, rows = 1, windo
       const shape = { numHeads: heads, numKvHeads, headDim, causal: true, window: past === "padded" ? undefined : window };
       const normed = h.rmsNorm(x, { weight: `${i}.norm1`, eps });
       const names = { q: `${i}.q`, k: `${i}.k`, v: `${i}.v`, o: `${i}.o`, qNorm: `${i}.qnorm`, kNorm: `${i}.knorm`, normEps: eps };
-      const cached = { pos, pastK: `past_k_${i}`, pastV: `past_v_${i}`, capacity: upper, layout };
+      const cached = { pos, pastK: `past_k_${i}`, pastV: `past_v_${i}`, capacity: upper, layout, kFormat: format };
       let attended: HirValue;
       if (past === "full") attended = h.attention(normed, { ...names, ...shape, ...rope });
       else if (past === "state") attended = h.attention(normed, { ...names, ...shape, ...rope, ...cached });
