@@ -62,7 +62,9 @@ test("the least recently used entries are left out where they do not fit", () =>
 });
 
 test("entries of another model are refused", () => {
-  expect(() => decodePromptCache(bytesOf(example()), { fingerprint: "sha256:other" })).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: expected the entries of the model sha256:other (its weights, config, cache formats and kernels), got those of sha256:abc]`);
+  expect(() => decodePromptCache(bytesOf(example()), { fingerprint: "sha256:other" })).toThrowErrorMatchingInlineSnapshot(
+    `[PromptCacheError: prompt cache: expected the entries of the model sha256:other (its weights, config, cache formats and kernels), got those of sha256:abc]`,
+  );
 });
 
 describe("hostile bytes", () => {
@@ -120,10 +122,16 @@ describe("hostile bytes", () => {
     ).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: entry: state "k" is there twice]`);
   });
   test("what is wrong is said", () => {
-    expect(() => decodePromptCache(file(row({ shape: [80] })))).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: state "k": expected at most the 48 bytes that are left, got u8[80]]`);
-    expect(() => decodePromptCache(new Uint8Array(64))).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: expected bytes that begin with "RLXP", got others]`);
+    expect(() => decodePromptCache(file(row({ shape: [80] })))).toThrowErrorMatchingInlineSnapshot(
+      `[PromptCacheError: prompt cache: state "k": expected at most the 48 bytes that are left, got u8[80]]`,
+    );
+    expect(() => decodePromptCache(new Uint8Array(64))).toThrowErrorMatchingInlineSnapshot(
+      `[PromptCacheError: prompt cache: expected bytes that begin with "RLXP", got others]`,
+    );
     const other = bytesOf(example());
     other[4] = 9;
-    expect(() => decodePromptCache(other)).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: expected version 1, got 9]`);
+    expect(() => decodePromptCache(other)).toThrowErrorMatchingInlineSnapshot(
+      `[PromptCacheError: prompt cache: expected version 1, got 9]`,
+    );
   });
 });

@@ -56,9 +56,15 @@ test("it belongs to one model, the first that uses it", () => {
   const cache = new PromptCache();
   cache.bind("sha256:a");
   cache.bind("sha256:a");
-  expect(() => cache.bind("sha256:b")).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: expected the entries of the model sha256:b (its weights, config, cache formats and kernels), got those of sha256:a]`);
-  expect(() => new PromptCache({ maxBytes: -1 })).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: maxBytes: expected a number >= 0, got -1]`);
-  expect(() => cache.insert(entryOf([]))).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: entry: expected at least one token, got none]`);
+  expect(() => cache.bind("sha256:b")).toThrowErrorMatchingInlineSnapshot(
+    `[PromptCacheError: prompt cache: expected the entries of the model sha256:b (its weights, config, cache formats and kernels), got those of sha256:a]`,
+  );
+  expect(() => new PromptCache({ maxBytes: -1 })).toThrowErrorMatchingInlineSnapshot(
+    `[PromptCacheError: prompt cache: maxBytes: expected a number >= 0, got -1]`,
+  );
+  expect(() => cache.insert(entryOf([]))).toThrowErrorMatchingInlineSnapshot(
+    `[PromptCacheError: prompt cache: entry: expected at least one token, got none]`,
+  );
 });
 
 test("any order of insertions and lookups is that of a plain list", () => {
