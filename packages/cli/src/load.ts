@@ -30,6 +30,7 @@ export async function load(path: string | undefined, flags: DeviceFlags, options
       ...(kernels === undefined ? {} : { kernels }),
       ...(threads === undefined ? {} : { threads }),
       ...(programCache === undefined ? {} : { programCache }),
+      onProgramCacheProblem: (error) => console.warn(`rlxjs: ${error instanceof Error ? error.message : String(error)}`),
       onProgress,
     });
     return { model, path: file, loadMs: compileStart - start, compileMs: performance.now() - compileStart };

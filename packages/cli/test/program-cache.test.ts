@@ -14,8 +14,9 @@ const contents = (path: string): [name: string, bytes: string][] =>
 
 test("a model that is loaded again takes its graphs from the directory, and says the same", async () => {
   const programCache = join(dir, "loaded");
+  const problems: unknown[] = [];
   const say = async (): Promise<readonly number[]> => {
-    using model = await loadModel(join(root, demo), { programCache });
+    using model = await loadModel(join(root, demo), { programCache, onProgramCacheProblem: (error) => problems.push(error) });
     const ids: number[] = [];
     for await (const piece of model.generate("Once upon a time", { maxTokens: 12 })) ids.push(...piece.ids);
     return ids;
@@ -26,10 +27,12 @@ test("a model that is loaded again takes its graphs from the directory, and says
   expect(files.length).toBeGreaterThan(1);
   expect(await say()).toEqual(ids);
   expect(contents(programCache), "nothing was compiled anew").toEqual(files);
+  expect(problems).toEqual([]);
   const damaged = files[0]?.[0] ?? "none";
   writeFileSync(join(programCache, damaged), "damaged");
   expect(await say()).toEqual(ids);
   expect(readFileSync(join(programCache, damaged)).length, "a damaged file is replaced").toBeGreaterThan(1000);
+  expect(problems).toHaveLength(1);
 });
 
 test("--program-cache keeps graphs from one command to the next", async () => {
@@ -40,5 +43,9 @@ test("--program-cache keeps graphs from one command to the next", async () => {
   const files = contents(directory);
   const second = await rlxjs(args);
   expect(JSON.parse(second.stdout).ids).toEqual(JSON.parse(first.stdout).ids);
-  expect(contents(directory)).toEqual(files);
+  expect([second.stderr, contents(directory)]).toEqual([first.stderr, files]);
+  writeFileSync(join(directory, files[0]?.[0] ?? "none"), "damaged");
+  const third = await rlxjs(args);
+  expect(JSON.parse(third.stdout).ids).toEqual(JSON.parse(first.stdout).ids);
+  expect(third.stderr).toContain("rlxjs: cached program: expected at least 48 bytes");
 });

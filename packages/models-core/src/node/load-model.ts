@@ -28,6 +28,8 @@ export interface LoadOptions extends ModelOptions, BackendOptions {
   readonly device?: Device;
   /** Compiled graphs of earlier processes: a cache, or the path of a directory for one. Default: none. */
   readonly programCache?: ProgramCache | string;
+  /** Hears of entries of the program cache that could not be used, and of its failures; graphs are compiled then. */
+  readonly onProgramCacheProblem?: (error: unknown) => void;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
@@ -79,7 +81,7 @@ async function opened<C extends Checkpoint>(
  * opened is closed.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LanguageModel> {
-  const { device = "cpu", threads, kernels, programCache, signal, onProgress, ...rest } = options;
+  const { device = "cpu", threads, kernels, programCache, onProgramCacheProblem, signal, onProgress, ...rest } = options;
   signal?.throwIfAborted();
   const session = await Session.open({
     device,
@@ -88,6 +90,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     ...(programCache === undefined
       ? {}
       : { programCache: typeof programCache === "string" ? directoryProgramCache(programCache) : programCache }),
+    ...(onProgramCacheProblem === undefined ? {} : { onProgramCacheProblem }),
   });
   // What must be disposed if the rest fails; each step takes over from the one before.
   let owned: Disposable[] = [session];
