@@ -136,8 +136,8 @@ test("equal nodes merge, but not over writes of a state", () => {
     %3 = exp(%2) : f32[1, 4, 4]
     %4 = square(%0) : f32[1, 1, 4]
     %5 = add(%0, %4) : f32[1, 1, 4]
-    %6 = kv_write(%2, %5, %1) {layout: "token"} : f32[1, 4, 4]
-    %7 = kv_write(%6, %5, %1) {layout: "token"} : f32[1, 4, 4]
+    %6 = kv_write(%2, %5, %1, _, _, _) {layout: "token", xLayout: "token", ring: false, trim: false} : f32[1, 4, 4]
+    %7 = kv_write(%6, %5, %1, _, _, _) {layout: "token", xLayout: "token", ring: false, trim: false} : f32[1, 4, 4]
     %8 = add(%3, %3) : f32[1, 4, 4]
     %9 = exp(%7) : f32[1, 4, 4]
     %10 = add(%8, %9) : f32[1, 4, 4]
@@ -162,7 +162,7 @@ test("dead nodes go; inputs, states and their writes stay", () => {
     %1 = input unused
     %2 = state s
     %3 = constant {index: 0, dtype: "i32", shape: []} : i32[]
-    %4 = kv_write(%2, %0, %3) {layout: "token"} : f32[1, 4, 4]
+    %4 = kv_write(%2, %0, %3, _, _, _) {layout: "token", xLayout: "token", ring: false, trim: false} : f32[1, 4, 4]
     %5 = relu(%0) : f32[1, 1, 4]
     output "b" %5
     output "a" %0"
