@@ -61,8 +61,11 @@ struct Nibbles {
   }
   RLX_INLINE void load(const Nibbles& r, size_t v, vf* out) { decode(r, v, load_u8(r.p + v * kLanes / 2), out); }
   RLX_INLINE void load_last(const Nibbles& r, size_t v, size_t dim, vf* out) {
+    const uint8_t* last = r.p + v * kLanes / 2;
+    const size_t n = (dim - v * kLanes) / 2;
+    if (n == 8) return decode(r, v, load_bits<8>(last, 0, n), out);  // as with head dims 16, 48, 80: bytes that were just stored are slow to load
     uint8_t bytes[kLanes] = {};
-    memcpy(bytes, r.p + v * kLanes / 2, (dim - v * kLanes) / 2);
+    memcpy(bytes, last, n);
     decode(r, v, load_u8(bytes), out);
   }
 };
