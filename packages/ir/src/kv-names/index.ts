@@ -88,3 +88,4 @@ export interface KvLinearizeValues {
   readonly logicalEnd: ValueLike;
 }
 export * from "./quantize.ts";
+export { kvQuantizeRows } from "./quantize-docs.ts";

@@ -20,7 +20,7 @@ export const kvQuantizeSpecs = {
   hadamardQuantizeKvSeq: { reference: "hadamard_quantize_kv_seq", range: true, bits: [4], dual: false },
   hadamardQuantizeKvHb: { reference: "hadamard_quantize_kv_hb", range: false, bits: hb, dual: false },
   hadamardQuantizeKvHbSeq: { reference: "hadamard_quantize_kv_hb_seq", range: true, bits: hb, dual: false },
-  hadamardQuantizeKvDual: { reference: "hadamard_quantize_kv, K and V", range: true, bits: [4, ...hb], dual: true },
+  hadamardQuantizeKvDual: { reference: "hadamard_quantize_kv", range: true, bits: [4, ...hb], dual: true },
 } as const satisfies Record<string, KvQuantizeSpec>;
 
 /** Every decoder, with the bits that it takes. */
