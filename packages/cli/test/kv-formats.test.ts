@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { kvFormatBytes, kvFormats } from "@rlxjs/ir";
 import { families, KvCacheError, type KvCacheOption } from "@rlxjs/models-core";
@@ -8,6 +8,7 @@ import "@rlxjs/backend-cpu";
 import { describe, expect, test } from "vitest";
 import { typesOf } from "../src/graphs.ts";
 import { largestDifference } from "./golden.ts";
+import { randomModel } from "./random-model.ts";
 
 const demo = fileURLToPath(new URL("../../models-core/test/fixtures/demo-model", import.meta.url));
 const golden = fileURLToPath(new URL("../../models-core/test/fixtures/hf-models/", import.meta.url));
@@ -83,6 +84,46 @@ test.each(["llama-gqa", "qwen3-qknorm", "gemma3-text"])("%s: the memory of every
   }
 });
 
+/** Llama with two heads of a size. Its weights are random, which makes it far more sensitive than a trained model. */
+const wide = (headDim: number) =>
+  randomModel(
+    {
+      model_type: "llama",
+      vocab_size: 131,
+      hidden_size: 64,
+      intermediate_size: 96,
+      num_hidden_layers: 2,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+      head_dim: headDim,
+      max_position_embeddings: 64,
+      rms_norm_eps: 1e-6,
+      tie_word_embeddings: false,
+      rope_theta: 10_000,
+    },
+    headDim,
+  );
+
+test.each<[number, KvCacheOption, number]>([
+  [256, "mlx-native-v1:4", 0.5],
+  [256, "lloyd-max-v2:4", 0.5],
+  [256, "mlx-native-v1:8", 6e-2],
+  [256, "lloyd-max-v2:8", 6e-2],
+  [512, { k: "mlx-native-v1:6", v: "mlx-native-v1:5" }, 0.3],
+  [512, { k: "lloyd-max-v2:6", v: "mlx-native-v1:8" }, 0.2],
+])("heads of %i in a cache of %j", async (headDim, kvCache, bound) => {
+  const directory = await wide(headDim);
+  using exact = await loadModel(directory, { kvCache: "f32" });
+  using model = await loadModel(directory, { kvCache });
+  const text = ids(40, 9).map((id) => id % 131);
+  const expected = (await exact.logits(text)).toArray();
+  const peak = expected.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  const given = (await model.logits(text, { mode: "decode" })).toArray();
+  expect(largestDifference(expected, given)).toBeLessThanOrEqual(bound * peak);
+  expect(given).not.toEqual(expected);
+  rmSync(directory, { recursive: true });
+});
+
 test("formats that do not exist, or that the model's heads cannot use, are refused when the model is loaded", async () => {
   const load = (kvCache: KvCacheOption | string) => loadModel(`${golden}llama-gqa`, { kvCache: kvCache as KvCacheOption });
   await expect(load("tq3")).rejects.toThrowErrorMatchingInlineSnapshot(
@@ -95,4 +136,9 @@ test("formats that do not exist, or that the model's heads cannot use, are refus
     `[KvCacheError: kvCache.k: expected a format for the model's head dim 16 (f32, f16, bf16, q8_0, lloyd-max-v2:4, lloyd-max-v2:5, lloyd-max-v2:6, lloyd-max-v2:8), got mlx-native-v1:8, which does not take it]`,
   );
   await expect(load({ v: "mlx-native-v1:4" })).rejects.toThrow(KvCacheError);
+  const odd = await wide(20);
+  await expect(loadModel(odd, { kvCache: "tq4" })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[KvCacheError: kvCache.k: expected a format for the model's head dim 20 (f32, f16, bf16, q8_0), got lloyd-max-v2:4, which does not take it]`,
+  );
+  rmSync(odd, { recursive: true });
 });

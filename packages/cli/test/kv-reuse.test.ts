@@ -27,6 +27,9 @@ describe.each(compressed)("a cache of %j", (kvCache) => {
     const [x, y] = [await a.append(second, { logits: true }), await b.append(second, { logits: true })];
     expect(x.logits).toEqual(y.logits);
     expect(a.snapshot()).toEqual(b.snapshot());
+    using c = await model.createSequence();
+    c.restore(a.snapshot(15));
+    expect((await c.append(second, { logits: true })).logits).toEqual(y.logits);
   });
 
   test("a prompt that shares a prefix uses it, and its text is the same", async () => {
