@@ -19,6 +19,7 @@ import {
 } from "@rlxjs/ir";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { lcgGaussians } from "./support/quantized.ts";
 import { gaussians } from "./xoshiro.ts";
 
 const codecs: KvCodec[] = kvCodecIds.flatMap((id) => kvHeadDims[id].flatMap((d) => kvBits.map((bits) => kvCodec(id, bits, d))));
@@ -138,9 +139,15 @@ function slow(codec: KvCodec, x: Float32Array): { values: number[]; norms: numbe
 
 describe("against an independent slow implementation", () => {
   const powers = codecs.filter(({ headDim }) => Number.isInteger(Math.log2(headDim)));
-  test.each([9999, 424242, 31337])("seed %i", (seed) => {
+  test.each([
+    [9999, gaussians],
+    [424242, gaussians],
+    [31337, gaussians],
+    [0xc25eed, lcgGaussians],
+    [0x12345678, lcgGaussians],
+  ])("seed %i", (seed, normals) => {
     for (const codec of powers) {
-      const x = gaussians(seed, codec.headDim);
+      const x = normals(seed, codec.headDim);
       const expected = slow(codec, x);
       const got = encode(codec, x);
       for (const [b, norm] of expected.norms.entries()) expect(Math.abs(at(got.norms, b) / norm - 1)).toBeLessThan(5e-7);
