@@ -1,5 +1,5 @@
 import { mulDims } from "../dim.ts";
-import { AttrError, RunError } from "../errors.ts";
+import { RunError } from "../errors.ts";
 import { decodeKvVector } from "../kv-codec/codec.ts";
 import { kvCodecNamed } from "../kv-codec/format.ts";
 import { fwhtThenSign } from "../kv-codec/hadamard.ts";
@@ -32,8 +32,9 @@ export function decodeStore(op: string, store: KvStore<Tensor>, pos: Tensor, att
   const [rows, heads, capacity] = [Number(extents.sequences), Number(extents.heads), Number(extents.capacity)];
   const [, tokens = 0] = out.shape;
   if (rows * heads > 0 && tokens > capacity)
-    throw new RunError(op, `tokens: expected at most the ${capacity} slots of the cache, got ${tokens}`);
-  const runs = planKvTensors(op, { sequences: rows, capacity, rows, tokens, width: heads }, { pos }, { ring, trim: false });
+    throw new RunError(op, `tokens: expected at most the ${capacity} slots of packed, got ${tokens}`);
+  const sizes = { cache: names.packed, sequences: rows, capacity, rows, tokens, width: heads };
+  const runs = planKvTensors(op, sizes, { pos }, { ring, trim: false });
   const codec = kvCodecNamed(op, names.codec, attrs.codec, headDim);
   const values = new Float32Array(out.data.buffer, out.data.byteOffset, out.size);
   eachVector(runs, { order: layout, heads, slots: capacity }, { order: "token", heads, slots: tokens }, (from, to) => {
@@ -59,7 +60,6 @@ export const kvDequantize = defineOp({
   },
   infer: ({ packed, norms, pos }, attrs) => {
     const { sequences, heads } = inferKvStore(op, names, { packed, norms }, attrs);
-    if (typeof attrs.tokens === "number" && attrs.tokens < 0) throw new AttrError(op, `tokens: expected at least 0, got ${attrs.tokens}`);
     if (pos.shape.length > 0) expectShape(op, "pos", pos, [sequences]);
     const out = { dtype: "f32" as const, shape: [sequences, attrs.tokens, mulDims(heads, attrs.headDim)] };
     expectElements(op, "out", out);
