@@ -23,7 +23,7 @@ export function runBucketedKvDecodeKeyed(
 }
 
 /** The same in the bucket of `prefillCacheKey(kv.batch, kv.pastLen)`: see `batchedBuckets`. */
-export function runBucketedKvDecodeKeyedBatched(
+export async function runBucketedKvDecodeKeyedBatched(
   options: KvDecodeOptions & { readonly build: (upper: number, batch: number) => GraphWithParams | Promise<GraphWithParams> },
 ): Promise<KvDecodeResult> {
   const { kv, build } = options;
@@ -49,7 +49,7 @@ export function runBucketedKvDecodeHir(options: KvDecodeOptions & { readonly bui
 }
 
 /** The same for layers of different widths, which `build` is told. */
-export function runBucketedKvDecodeHirLayers(
+export async function runBucketedKvDecodeHirLayers(
   options: KvDecodeOptions & {
     readonly kvDims: readonly number[];
     readonly build: (upper: number, kvDims: readonly number[]) => HirWithParams | Promise<HirWithParams>;

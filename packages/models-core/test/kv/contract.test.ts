@@ -166,10 +166,10 @@ describe("forms", () => {
     }
   });
 
-  test("layers of other widths than the cache's are refused before anything is built", () => {
+  test("layers of other widths than the cache's are refused before anything is built", async () => {
     using cache = new BucketedCompileCache(session, buckets);
     const call = { cache, kv: new KvCacheState({ batch: 2, kvDims }), inputs, kvDims: [16, 16], build: hir };
-    expect(() => runBucketedKvDecodeHirLayers(call)).toThrowErrorMatchingInlineSnapshot(
+    await expect(runBucketedKvDecodeHirLayers(call)).rejects.toThrowErrorMatchingInlineSnapshot(
       `[KvStateError: KV cache: kvDims: expected 16,8, as in the cache, got 16,16]`,
     );
   });
@@ -223,7 +223,7 @@ describe("refusals change nothing", () => {
       `[OutOfBucketError: past 5: expected a key in [0, 5), [5, 9), [9, 17), [17, 33), got 99]`,
     );
     const [first, second] = [1, 2].map(() => runBucketedKvDecode({ cache, kv, inputs, build }));
-    await expect(second).rejects.toThrow(BusyError);
+    await expect(second).rejects.toThrow(new BusyError("KvCacheState"));
     await first;
     expect(kv.pastLen).toBe(6);
   });
@@ -236,6 +236,14 @@ describe("refusals change nothing", () => {
     const row = [batch, past, 2];
     const graphs: [message: string, Graph][] = [
       ["expected inputs or states past_k_0, past_v_0, ..., got none", define("g", (g) => ({ logits: g.input("x", "f32", [1]) }))],
+      [
+        "input past_v_0: expected f32[1, past, 2] as past_k_0, got f32[1, past, 3]",
+        define("g", (g) => {
+          const concat = (name: string, width: number) =>
+            g.concat([g.input(name, "f32", [batch, past, width]), g.input(`new_${name}`, "f32", [batch, 1, width])], { axis: 1 });
+          return { logits: g.input("x", "f32", [1]), k: concat("past_k_0", 2), v: concat("past_v_0", 3) };
+        }),
+      ],
       ["expected past_v_0 beside past_k_0", define("g", (g) => ({ logits: g.input("past_k_0", "f32", row) }))],
       [
         "outputs: expected logits, k_0, v_0, ... for 1 layers, got logits",
@@ -267,10 +275,10 @@ describe("refusals change nothing", () => {
 });
 
 test("scores of a mask come as keep, as floats, or as a bias", async () => {
-  const graph = (dtype: "f32" | "bool", rank: 2 | 4) =>
+  const graph = (dtype: "f32" | "bool", rank: 2 | 4, keys = 6) =>
     define("masks", (g) => {
       const x = g.input("inputs_embeds", "f32", [1, 2, 1]);
-      const mask = g.input("mask", dtype, rank === 2 ? [1, 6] : [1, 1, 2, 6]);
+      const mask = g.input("mask", dtype, rank === 2 ? [1, keys] : [1, 1, 2, keys]);
       const [k, v] = ["past_k_0", "past_v_0"].map((name) => g.concat([g.input(name, "f32", [1, 4, 1]), x], { axis: 1 }));
       return { logits: g.cast(mask, { dtype: "f32" }), ...(k && v ? { k, v } : {}) };
     });
@@ -289,4 +297,5 @@ test("scores of a mask come as keep, as floats, or as a bias", async () => {
   await expect(maskOf(graph("bool", 2), { window: 2 })).rejects.toThrowErrorMatchingInlineSnapshot(
     `[KvStateError: KV cache: mask bool[1, 6]: expected an axis of queries for a window and 2 new rows, got none]`,
   );
+  await expect(maskOf(graph("bool", 2, 5), {})).rejects.toThrow("mask bool[1, 5]: expected 6 keys, got 5");
 });

@@ -11,6 +11,7 @@ import {
   runPackedPrefill,
   syncGpuKvToHost,
 } from "../../src/index.ts";
+import { StatePlace } from "../../src/kv/state-place.ts";
 import { decodeLoop, greedy, lastRow, maxDifference, recompute } from "./decode-loop.ts";
 import { prefillModel, tinyModel, tinyVocab, tinyWeights } from "./tiny-model.ts";
 
@@ -69,13 +70,15 @@ test("rows of a prefill stay on the device for a graph with the same states, and
   const { kv } = await runPackedPrefill({ cache, seq: 5, inputs, build: () => modules.state(33, 1), binding });
   expect([kv.pastLen, kv.hostLen, binding.kv === kv]).toEqual([5, 0, true]);
   const prefill = binding.compiled;
+  const states = () => (kv.onDevice?.place instanceof StatePlace ? kv.onDevice.place.runOptions().state : undefined);
+  const before = states();
   using loop = decodeLoop(
     session,
     { past: "state", kvHeads, batch: 1 },
     { where: "resident", kv, binding, ranges: [{ start: 0, end: 33 }] },
   );
   const { logits } = await loop.step([7]);
-  expect(binding.compiled === prefill).toBe(false);
+  expect([binding.compiled === prefill, before !== undefined, states() === before]).toEqual([false, true, true]);
   const expected = await recompute(session, kvHeads, [[...(prompts[0] ?? []), 7]]);
   expect(maxDifference(lastRow(logits, 0), expected[0]?.[5] ?? [])).toBeLessThan(1e-4);
   syncGpuKvToHost(kv);

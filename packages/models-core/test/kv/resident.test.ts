@@ -174,6 +174,24 @@ describe("formats of states", () => {
   });
 });
 
+test("the handles of a graph hold one cache, states as many as there are bindings", async () => {
+  for (const past of forms) {
+    const form = { past, kvHeads: [2, 2], batch: 1 };
+    using one = decodeLoop(session, form, { where: "resident" });
+    using two = decodeLoop(session, form, { where: "resident", cache: one.cache });
+    await one.step([1]);
+    if (past !== "state") {
+      await expect(two.step([2])).rejects.toThrow("its handles hold rows of another cache that are not on the host");
+      syncGpuKvToHost(one.kv);
+    }
+    await two.step([2]);
+    expect([one.kv.pastLen, two.kv.pastLen, one.binding.kv === one.kv]).toEqual([1, 1, past === "state"]);
+    syncGpuKvToHost(two.kv);
+    await one.step([3]);
+    expect(one.kv.pastLen).toBe(2);
+  }
+});
+
 test("refreshKv takes the host's rows", async () => {
   using loop = decodeLoop(session, { past: "padded", kvHeads: [2, 2], batch: 1 }, { where: "resident", refreshKv: true });
   await loop.step([1]);
