@@ -43,27 +43,26 @@ void score_tile(const float* q, size_t width, const B& keys, size_t dim, size_t 
   for (size_t r = 0; r < M; r++)
     RLX_UNROLL
     for (size_t i = 0; i < K; i++) acc[r][i] = set1(0.0f);
-  const auto add = [&](size_t v, const vf(*key)[S]) __attribute__((always_inline)) {
+  // One step of all keys. Queries are held in registers over the keys, a key only while it is used.
+  const auto step = [&](size_t v, const auto& load_key) __attribute__((always_inline)) {
+    vf x[M][S];
     RLX_UNROLL
-    for (size_t s = 0; s < S; s++)
+    for (size_t r = 0; r < M; r++)
       RLX_UNROLL
-      for (size_t r = 0; r < M; r++) {
-        const vf x = load(q + r * width + (v + s) * kLanes);
+      for (size_t s = 0; s < S; s++) x[r][s] = load(q + r * width + (v + s) * kLanes);
+    RLX_UNROLL
+    for (size_t i = 0; i < K; i++) {
+      vf key[S];
+      load_key(row[i], key);
+      RLX_UNROLL
+      for (size_t s = 0; s < S; s++)
         RLX_UNROLL
-        for (size_t i = 0; i < K; i++) acc[r][i] = fma(x, key[i][s], acc[r][i]);
-      }
+        for (size_t r = 0; r < M; r++) acc[r][i] = fma(x[r][s], key[s], acc[r][i]);
+    }
   };
   const size_t whole = dim / (S * kLanes) * S;
-  vf key[K][S];
-  for (size_t v = 0; v < whole; v += S) {
-    RLX_UNROLL
-    for (size_t i = 0; i < K; i++) Row::load(row[i], v, key[i]);
-    add(v, key);
-  }
-  if (whole * kLanes < dim) {
-    for (size_t i = 0; i < K; i++) Row::load_last(row[i], whole, dim, key[i]);
-    add(whole, key);
-  }
+  for (size_t v = 0; v < whole; v += S) step(v, [&](const Row& r, vf* key) __attribute__((always_inline)) { Row::load(r, v, key); });
+  if (whole * kLanes < dim) step(whole, [&](const Row& r, vf* key) __attribute__((always_inline)) { Row::load_last(r, whole, dim, key); });
   if constexpr (M == 4) return reduce_add4x4(acc[0], scores, kScores);
   for (size_t r = 0; r < M; r++) reduce_add4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * kScores);
 }

@@ -50,14 +50,18 @@ struct Nibbles {
     }
     return r;
   }
-  RLX_INLINE vf centroid(const vf* t, vi code) {
+  RLX_INLINE vf centroid(const Nibbles& r, size_t v, vi code) {
+    if constexpr (Blocks > 1)
+      if (v >= r.half) return pick(r.table[Blocks - 1], code);
+    return pick(r.table[0], code);
+  }
+  RLX_INLINE vf pick(const vf (&t)[kTable], vi code) {
     if constexpr (kTable == 1) return lookup(t[0], code);
     else return lookup2(t[0], t[1], code);
   }
   RLX_INLINE void decode(const Nibbles& r, size_t v, vi bytes, vf* out) {
-    const vf* t = r.table[Blocks > 1 && v >= r.half];
-    out[0] = centroid(t, bytes);
-    out[1] = centroid(t, shr<4>(bytes));
+    out[0] = centroid(r, v, bytes);
+    out[1] = centroid(r, v, shr<4>(bytes));
   }
   RLX_INLINE void load(const Nibbles& r, size_t v, vf* out) { decode(r, v, load_u8(r.p + v * kLanes / 2), out); }
   RLX_INLINE void load_last(const Nibbles& r, size_t v, size_t dim, vf* out) {

@@ -1,3 +1,4 @@
+export * from "./attention-names/index.ts";
 export * from "./blocks.ts";
 export { errorBound, findMismatch, type Mismatch } from "./bound.ts";
 export * from "./builder.ts";
