@@ -138,7 +138,7 @@ describe("quantizers on tensors", () => {
       `[AttrError: [hadamardQuantizeKv] headDim: expected one of 256, 512 for mlx-native-v1, got 100]`,
     );
     expect(() => hadamardQuantizeKv({ ...one, writePos: 8 })).toThrowErrorMatchingInlineSnapshot(
-      `[RunError: [hadamardQuantizeKv] pos of sequence 0: expected 0 to 7 for 1 tokens in 8 slots, got 8]`,
+      `[RunError: [hadamardQuantizeKv] writePos of sequence 0: expected 0 to 7 for 1 tokens in the 8 slots of packed, got 8]`,
     );
     expect(() => hadamardQuantizeKv({ ...one, src: tensor(x.subarray(0, 511)) })).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: [hadamardQuantizeKv] src: expected at least 512 elements for [1, 1, 512], got 511]`,

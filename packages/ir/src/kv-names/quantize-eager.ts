@@ -62,7 +62,8 @@ export function quantizeTensors(op: string, { range, bits, dual }: KvQuantizeSpe
     given,
   );
   const [heads, headDim, capacity] = [natural(op, args, "numKvHeads"), natural(op, args, "headDim"), natural(op, args, "cacheCapacity")];
-  const pos = natural(op, args, range ? "writePosStart" : "writePos");
+  const posName = range ? "writePosStart" : "writePos";
+  const pos = natural(op, args, posName);
   const tokens = range ? natural(op, args, "nTokens") : 1;
   const offset = range ? natural(op, args, "srcTokOffset", 0) : 0;
   const attrs = {
@@ -74,7 +75,7 @@ export function quantizeTensors(op: string, { range, bits, dual }: KvQuantizeSpe
   if (heads * headDim === 0) return;
   const codec = codecOf(op, bits, args, headDim);
   if (tokens === 0) return;
-  const at = { pos: int(pos), tokens: int(tokens), srcTokOffset: int(offset) };
+  const at = { pos: int(pos), tokens: int(tokens), srcTokOffset: int(offset), names: { pos: posName, tokens: "nTokens" } };
   const targets = stores.map((names) => {
     const src = tensor(op, args, names.x);
     expectDType(op, names.x, src, ["f32"]);
@@ -99,7 +100,8 @@ export function dequantizeTensors(op: string, bits: readonly KvBits[], given: un
   const dst = tensor(op, args, "dst");
   expectDType(op, "dst", dst, ["f32"]);
   const out = part(op, "dst", dst, "f32", [1, tokens, heads * headDim]);
-  decodeStore(op, store, int(pos), { codec: codecName(codec), headDim, layout: "head", domain: "rotated", ring }, out);
+  const at = { pos: int(pos), names: { pos: "readPos", tokens: "nTokens" } };
+  decodeStore(op, store, at, { codec: codecName(codec), headDim, layout: "head", domain: "rotated", ring }, out);
 }
 
 /** Run a named rotation of data [numHeads, headDim], in place. */

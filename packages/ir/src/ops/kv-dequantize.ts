@@ -5,7 +5,7 @@ import { kvCodecNamed } from "../kv-codec/format.ts";
 import { fwhtThenSign } from "../kv-codec/hadamard.ts";
 import { attr, defineOp, input } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
-import { eachVector, expectElements, planKvTensors } from "./kv-plan.ts";
+import { eachVector, expectElements, type KvPlaces, planKvTensors } from "./kv-plan.ts";
 import { inferKvStore, type KvStore, vectorOf } from "./kv-quantize-rules.ts";
 import { kvDequantizeSamples } from "./kv-quantize-samples.ts";
 import { expectShape } from "./rules.ts";
@@ -23,18 +23,24 @@ export interface KvRead {
 }
 
 /**
- * Decode the positions from `pos` on into out f32 [B, tokens, H*D].
+ * Decode the positions from `at.pos` on into out f32 [B, tokens, H*D].
  * @throws RunError for positions that the cache does not have.
  */
-export function decodeStore(op: string, store: KvStore<Tensor>, pos: Tensor, attrs: KvRead, out: Tensor): void {
+export function decodeStore(
+  op: string,
+  store: KvStore<Tensor>,
+  at: Pick<KvPlaces<Tensor>, "pos" | "names">,
+  attrs: KvRead,
+  out: Tensor,
+): void {
   const { headDim, layout, ring } = attrs;
   const extents = inferKvStore(op, names, store, attrs);
   const [rows, heads, capacity] = [Number(extents.sequences), Number(extents.heads), Number(extents.capacity)];
   const [, tokens = 0] = out.shape;
   if (rows * heads > 0 && tokens > capacity)
-    throw new RunError(op, `tokens: expected at most the ${capacity} slots of packed, got ${tokens}`);
+    throw new RunError(op, `${at.names?.tokens ?? "tokens"}: expected at most the ${capacity} slots of packed, got ${tokens}`);
   const sizes = { cache: names.packed, sequences: rows, capacity, rows, tokens, width: heads };
-  const runs = planKvTensors(op, sizes, { pos }, { ring, trim: false });
+  const runs = planKvTensors(op, sizes, at, { ring, trim: false });
   const codec = kvCodecNamed(op, names.codec, attrs.codec, headDim);
   const values = new Float32Array(out.data.buffer, out.data.byteOffset, out.size);
   eachVector(runs, { order: layout, heads, slots: capacity }, { order: "token", heads, slots: tokens }, (from, to) => {
@@ -65,6 +71,6 @@ export const kvDequantize = defineOp({
     expectElements(op, "out", out);
     return out;
   },
-  reference: ({ packed, norms, pos }, attrs, out) => decodeStore(op, { packed, norms }, pos, attrs, out),
+  reference: ({ packed, norms, pos }, attrs, out) => decodeStore(op, { packed, norms }, { pos }, attrs, out),
   samples: kvDequantizeSamples,
 });
