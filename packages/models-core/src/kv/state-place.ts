@@ -54,9 +54,8 @@ export class StatePlace implements KvPlace {
       else if (from.names.includes(name)) own.copyRowsFrom(from, name, this.#rowAxis(name, type, from.typeOf(name)), this.kv.pastLen);
   }
 
-  /** Rows behind the length are overwritten before they are read. */
   truncate(): void {
-    this.#own();
+    // Rows behind the length are overwritten before they are read.
   }
 
   runOptions(): Pick<RunOptions, "state"> {
