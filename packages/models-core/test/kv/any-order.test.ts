@@ -1,4 +1,4 @@
-import { BucketedCompileCache, type CompiledGraph, Session } from "@rlxjs/runtime";
+import { BucketedCompileCache, type CompiledGraph, nextTask, Session } from "@rlxjs/runtime";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import "@rlxjs/backend-cpu";
@@ -80,6 +80,7 @@ describe.each(["padded", "symbolic", "state"] as const)("%s past", (form) => {
             const run = n % 2 ? runBucketedKvDecode(options) : runBucketedKvDecodeGpu({ ...options, binding });
             const settled = Promise.allSettled([run]);
             for (let tick = n % 12; tick > 0; tick--) await undefined;
+            if (n % 5 === 0) await nextTask();
             stop.abort(new Error("stop"));
             // It may have come too late.
             const [{ status }] = await settled;
