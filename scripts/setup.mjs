@@ -10,7 +10,7 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 const stamps = join(root, ".cache", "setup");
 
 /** Path, size and mtime of every file below `paths`, as one string. */
-function fingerprint(paths, skip = /^(node_modules|dist|build|test|.*\.tsbuildinfo)$/) {
+function fingerprint(paths, skip = /^(node_modules|dist|build|test|softmetal|.*\.tsbuildinfo)$/) {
   const lines = [process.version];
   const visit = (path) => {
     const stat = statSync(join(root, path), { throwIfNoEntry: false });
