@@ -71,6 +71,39 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
       expect([compiled.readHandle("out0").toArray(), compiled.readHandle("out1").toArray()]).toEqual([[5], [10]]);
     });
 
+    test("an input called out0 that is not of the type of an output is a handle like others; out00 is no number", () => {
+      const sum = define("sum", (g) => ({ y: g.reduceSum(g.input("out0", "f32", [2]), { axes: [0] }) }));
+      using compiled = session.compileSync(sum);
+      compiled.bindHandle("out0", f32([1, 2]));
+      for (let i = 0; i < 2; i++) expect(compiled.runSync().y.toArray()).toEqual([3]);
+      expect(() => compiled.bindHandle("out00", f32([1], []))).toThrow(UnknownInputError);
+    });
+
+    test("a handle on the device goes before one in JavaScript", () => {
+      using compiled = session.compileSync(counter);
+      compiled.bindGpuHandle("state", f32([1]));
+      compiled.bindHandle("state", f32([2]));
+      compiled.bindHandle("delta", f32([0]));
+      expect(compiled.runSync().next.toArray()).toEqual([1]);
+      compiled.unbindGpuHandle("state");
+      expect(compiled.runSync().next.toArray()).toEqual([2]);
+    });
+
+    test("any name is one of an input, an output and an extent", async () => {
+      const size = dim("__proto__", { min: 1, max: 4 });
+      const graph = define("names", (g) => ({
+        ["__proto__"]: g.add(g.input("__proto__", "f32", [size]), g.input("constructor", "f32", [1])),
+      }));
+      using compiled = session.compileSync(graph);
+      compiled.bindHandle("constructor", f32([1]));
+      compiled.bindGpuHandle("__proto__", f32([1, 2]));
+      compiled.setGpuHandleFeed("__proto__", "__proto__");
+      for (let i = 0; i < 3; i++) await compiled.run();
+      expect(compiled.readGpuHandle("__proto__").toArray()).toEqual([4, 5]);
+      compiled.commitNoWait({ inputs: { ["__proto__"]: f32([5, 6, 7]) }, read: ["__proto__"] });
+      expect(Object.entries((await compiled.syncPending()) ?? {})).toEqual([["__proto__", f32([6, 7, 8])]]);
+    });
+
     test("are copies", () => {
       using compiled = session.compileSync(counter);
       const zero = f32([0]);

@@ -15,7 +15,8 @@ export interface Observation {
  */
 export function solveExtents(graph: Graph, given: Bindings, observations: readonly Observation[]): Bindings {
   const { name, symbols } = graph;
-  const known: Record<string, number> = {};
+  // Without a prototype: any name is one of a symbol, `__proto__` too.
+  const known: Record<string, number> = Object.create(null);
   const origin = new Map<string, string>();
   const bind = (symbol: string, value: number, where: string): void => {
     const bounds = symbols.get(symbol);

@@ -28,7 +28,11 @@ interface Bound<Out extends string> extends Resident {
 
 /** What a run leaves on the device, and what it does with it when it has succeeded. */
 export interface ResidentRun<Out extends string> {
-  readonly outputs: ReadonlyMap<Out, Uint8Array<ArrayBuffer>>;
+  /** Outputs that stay. */
+  readonly outputs: ReadonlySet<Out>;
+  /** The run begins: the last run's outputs are gone. Where those of this one go. */
+  start(): ReadonlyMap<Out, Uint8Array<ArrayBuffer>>;
+  /** The run has succeeded. */
   apply(): void;
 }
 
@@ -90,6 +94,7 @@ export class GpuHandles<Out extends string> {
     this.#bound.delete(name);
     this.#forget(memory);
     memory[Symbol.dispose]();
+    this.#freeScratch(new Set([...this.#kept.keys(), ...[...this.#bound.values()].flatMap(({ feeds }) => feeds.map(feedOutput))]));
   }
 
   /** See `CompiledGraph.copyGpuHandleFrom`. */
@@ -98,13 +103,14 @@ export class GpuHandles<Out extends string> {
     const source = other.#handle(name);
     const from = rowLayout(source.type.dtype, source.shape, axis);
     const count = rows ?? from?.extent ?? 0;
-    const fixed = this.#bound.get(name)?.shape ?? type.shape.map((d, i) => (typeof d === "number" ? d : (source.shape[i] ?? 0)));
     const symbolic = typeof type.shape[axis] !== "number";
-    const shape = symbolic ? fixed.with(axis, count) : fixed;
+    // Of a symbolic extent nothing stays: all of it is as in the source. Otherwise there may be rows behind those that are copied.
+    const known = symbolic ? undefined : this.#bound.get(name)?.shape;
+    const shape = known ?? type.shape.map((d, i) => (typeof d === "number" ? d : i === axis ? count : (source.shape[i] ?? 0)));
     const agrees =
       source.type.dtype === type.dtype &&
       shape.length === source.shape.length &&
-      shape.every((d, i) => i === axis || d === source.shape[i]);
+      shape.every((d, i) => i === axis || (d === source.shape[i] && d <= dimMax(type.shape[i] ?? 0)));
     const to = rowLayout(type.dtype, shape, axis);
     if (!agrees || !from || !to)
       throw new InputShapeError(this.#graph.name, name, type, `rows along axis ${axis} of ${source.type.dtype}${showShape(source.shape)}`);
@@ -156,8 +162,8 @@ export class GpuHandles<Out extends string> {
     return Object.fromEntries([...this.#bound].map(([name, h]) => [name, Tensor.fromBytes(h.type.dtype, h.shape, used(h.type.dtype, h))]));
   }
 
-  /** Decide what a run at these extents leaves on the device. Nothing changes before `apply`, but that the last run's outputs are gone. */
-  begin(extents: Bindings, given: GpuHandleFeeds<Out> = {}, keep: readonly Out[] = []): ResidentRun<Out> {
+  /** Decide what a run at these extents leaves on the device. Nothing changes yet. */
+  plan(extents: Bindings, given: GpuHandleFeeds<Out> = {}, keep: readonly Out[] = []): ResidentRun<Out> {
     const { name: graph, outputs } = this.#graph;
     const shapeOf = (name: Out): readonly number[] => actualShape(outputs.get(name) ?? { dtype: "f32", shape: [] }, extents);
     for (const name of keep)
@@ -178,12 +184,15 @@ export class GpuHandles<Out extends string> {
       if (typeof first === "string") whole.push(() => this.#exchange(name, first));
       else rows.push(...this.#rowCopies(handle, name, list as readonly GpuRowFeed<Out>[], shapeOf));
     }
-    this.#kept.clear();
     const resident = new Map<Out, Resident>();
-    for (const name of stay) resident.set(name, { memory: this.#scratchOf(name), shape: shapeOf(name) });
-    const bytes = (name: Out, r: Resident) => used(outputs.get(name)?.dtype ?? "f32", r);
     return {
-      outputs: new Map([...resident].map(([name, r]) => [name, bytes(name, r)])),
+      outputs: stay,
+      start: () => {
+        this.#kept.clear();
+        this.#freeScratch(stay);
+        for (const name of stay) resident.set(name, { memory: this.#scratchOf(name), shape: shapeOf(name) });
+        return new Map([...resident].map(([name, r]) => [name, used(outputs.get(name)?.dtype ?? "f32", r)]));
+      },
       apply: () => {
         for (const [name, r] of resident) this.#kept.set(name, r);
         // Rows first: they need outputs where they were computed.
@@ -270,6 +279,15 @@ export class GpuHandles<Out extends string> {
   }
   #allocate(type: TensorType): DeviceBuffer {
     return this.#device.backend.allocate(dimMax(typeBytes(type)));
+  }
+
+  /** Free the memory of outputs that no longer stay. */
+  #freeScratch(needed: ReadonlySet<Out>): void {
+    for (const [name, memory] of this.#scratch) {
+      if (needed.has(name)) continue;
+      memory[Symbol.dispose]();
+      this.#scratch.delete(name);
+    }
   }
 
   /** An output of the last run that was in this memory is gone. */

@@ -3,7 +3,7 @@ import type { Executable, RunCall } from "./backend.ts";
 import { bindWeights, checkWeight, isStored, paramsOf } from "./bind.ts";
 import type { OpenDevice } from "./device.ts";
 import { BusyError, UseAfterDisposeError, WeightNameError } from "./errors.ts";
-import { GpuHandles, type ResidentRun } from "./gpu-handles.ts";
+import { GpuHandles } from "./gpu-handles.ts";
 import { HostHandles } from "./host-handles.ts";
 import { bindInputs, leavesOf } from "./inputs.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
@@ -135,12 +135,16 @@ export class GraphRunner<Out extends string> implements Disposable {
     options.signal?.throwIfAborted();
     const unlock = this.lock();
     try {
-      return await this.runLocked(options);
+      return await this.runLocked(this.atExtents(options));
     } finally {
       unlock();
     }
   }
-  /** For whoever holds the lock. */
+  /** The options with the extents as they are now: `setActiveExtent` is for runs that are asked for later. */
+  atExtents(options: RunOptions<Out>): RunOptions<Out> {
+    return { ...options, extents: { ...this.activeExtent, ...options.extents } };
+  }
+  /** For whoever holds the lock, with the options of `atExtents`. */
   async runLocked(options: RunOptions<Out>): Promise<Outputs<Out>> {
     this.#usable();
     const executable = await runInSlices(this.#load(), options.signal);
@@ -156,7 +160,7 @@ export class GraphRunner<Out extends string> implements Disposable {
     options.signal?.throwIfAborted();
     return this.exclusive(() => {
       const executable = runAtOnce(this.#load());
-      const { call, unlockState, finish } = this.#begin(options);
+      const { call, unlockState, finish } = this.#begin(this.atExtents(options));
       try {
         executable.runSync(call);
       } finally {
@@ -240,38 +244,37 @@ export class GraphRunner<Out extends string> implements Disposable {
   #begin(options: RunOptions<Out>): PreparedRun<Out> {
     const { inputs = {}, extents: given = {}, into, signal, trace } = options;
     const values = { ...this.host.values(), ...this.gpu.values(), ...inputs };
-    const { extents, bytes } = bindInputs(this.#graph, this.types.inputs, values, { ...this.activeExtent, ...given });
-    const resident = this.gpu.begin(extents, options.feeds, options.keep);
+    const { extents, bytes } = bindInputs(this.#graph, this.types.inputs, values, given);
+    const resident = this.gpu.plan(extents, options.feeds, options.keep);
     const delivered = deliveredOutputs(this.types, options, resident.outputs);
     const results = allocateResults(this.types, new Set([...delivered, ...this.host.fed()]), into, extents, bytes);
     const state = this.states.size === 0 && !options.state ? undefined : (options.state ?? this.#ownState());
     const states = state?.buffersFor(this.types.name, this.#device.backend, this.states) ?? [];
+    const stays = resident.start();
     const call: RunCall = {
       extents: this.#program.symbols.map((s) => extents[s.name] ?? 0),
       inputs: this.#slots.input.map((name) => bytes.get(name) ?? new Uint8Array()),
-      outputs: this.#slots.output.map((name) => resident.outputs.get(name) ?? results.get(name)?.bytes),
+      outputs: this.#slots.output.map((name) => stays.get(name) ?? results.get(name)?.bytes),
       states,
       signal,
       trace,
     };
     const fromHost = [...bytes].filter(([name]) => Object.hasOwn(inputs, name) || !this.gpu.has(name));
     const toDeviceBytes = fromHost.reduce((sum, [, b]) => sum + b.byteLength, 0);
-    const finish = (): Outputs<Out> => this.#finish(results, resident, delivered, toDeviceBytes);
+    const finish = (): Outputs<Out> => {
+      for (const [name, computed] of stays) results.get(name)?.bytes.set(computed);
+      this.host.update(results);
+      resident.apply();
+      this.#count(results, toDeviceBytes);
+      return Object.fromEntries([...results].filter(([name]) => delivered.has(name))) as Outputs<Out>;
+    };
     return { call, unlockState: state?.acquire() ?? (() => undefined), finish };
   }
 
-  #finish(results: ReadonlyMap<Out, Tensor>, resident: ResidentRun<Out>, delivered: ReadonlySet<Out>, toDeviceBytes: number): Outputs<Out> {
-    let toHostBytes = 0;
-    for (const [name, { bytes }] of results) {
-      const computed = resident.outputs.get(name);
-      if (computed) bytes.set(computed);
-      toHostBytes += bytes.byteLength;
-    }
-    this.host.update(results);
-    resident.apply();
+  #count(results: ReadonlyMap<Out, Tensor>, toDeviceBytes: number): void {
+    const toHostBytes = [...results.values()].reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
     this.gpu.count({ toHostBytes, toDeviceBytes });
     this.#totals = { ...this.#totals, stateCopies: this.#totals.stateCopies + this.#copiesPerRun };
-    return Object.fromEntries([...results].filter(([name]) => delivered.has(name))) as Outputs<Out>;
   }
 
   #ownState(): StateSet {

@@ -1,4 +1,4 @@
-import { Tensor, type TensorType } from "@rlxjs/ir";
+import { showType, Tensor, type TensorType } from "@rlxjs/ir";
 import { HandleError, UnknownInputError } from "./errors.ts";
 import { checkFeeds } from "./feeds.ts";
 import { checkTensor, type InputValues } from "./inputs.ts";
@@ -22,8 +22,8 @@ export class HostHandles<Out extends string> {
 
   bind(name: string, tensor: Tensor, feed: Out | undefined): void {
     const { name: graph, inputs, outputs } = this.#graph;
-    const follows = feed ?? this.#numbered(name);
     const input = inputs.get(name);
+    const follows = feed ?? this.#numbered(name, input);
     if (!input && (follows === undefined || feed !== undefined)) throw new UnknownInputError(graph, name, inputs.keys());
     const type: TensorType | undefined = input ?? (follows === undefined ? undefined : outputs.get(follows));
     if (type) checkTensor(graph, name, type, tensor);
@@ -31,9 +31,6 @@ export class HostHandles<Out extends string> {
     this.#bound.set(name, { tensor: copyOf(tensor), feed: follows });
   }
 
-  has(name: string): boolean {
-    return this.#bound.has(name);
-  }
   read(name: string): Tensor {
     return copyOf(this.#handle(name).tensor);
   }
@@ -58,10 +55,11 @@ export class HostHandles<Out extends string> {
     }
   }
 
-  /** The output that a handle called `out3` follows. */
-  #numbered(name: string): Out | undefined {
-    const index = /^out(\d+)$/.exec(name)?.[1];
-    return index === undefined ? undefined : [...this.#graph.outputs.keys()][Number(index)];
+  /** The output that a handle called `out3` follows. An input that is of another type just happens to be called that. */
+  #numbered(name: string, input: TensorType | undefined): Out | undefined {
+    const index = /^out(0|[1-9]\d*)$/.exec(name)?.[1];
+    const [output, type] = (index === undefined ? undefined : [...this.#graph.outputs][Number(index)]) ?? [];
+    return input && type && showType(type) !== showType(input) ? undefined : output;
   }
   #handle(name: string): HostHandle<Out> {
     const handle = this.#bound.get(name);

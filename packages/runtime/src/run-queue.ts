@@ -44,7 +44,7 @@ export class RunQueue<Out extends string> {
   #enqueue(options: RunOptions<Out>): Promise<Outcome<Out>> {
     this.#unlock ??= this.#runner.lock();
     this.#pending++;
-    const outcome = this.#run(this.#tail, options);
+    const outcome = this.#run(this.#tail, this.#runner.atExtents(options));
     this.#tail = outcome.then((o) => ("error" in o ? o : undefined));
     return outcome;
   }

@@ -9,7 +9,7 @@ type Memory = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 export function deliveredOutputs<Out extends string>(
   { name: graph, outputs }: GraphTypes<Out>,
   { read, into }: RunOptions<Out>,
-  resident: ReadonlyMap<Out, unknown>,
+  resident: ReadonlySet<Out>,
 ): ReadonlySet<Out> {
   const targets = Object.keys(into ?? {}) as Out[];
   for (const name of [...(read ?? []), ...targets])

@@ -135,7 +135,7 @@ export class StateSet implements Disposable {
 
   /** The buffers of a graph's states, in the order of `types`; checks that they are what the graph declares. For the runtime. */
   buffersFor(graph: string, backend: Backend, types: ReadonlyMap<string, TensorType>): readonly DeviceBuffer[] {
-    if (this.#disposed) throw new UseAfterDisposeError("a StateSet");
+    this.#usable();
     if (backend !== this.#device.backend) throw new StateError(`graph "${graph}"`, "the StateSet belongs to another session");
     const known = this.#checked.get(types);
     if (known) return known;
