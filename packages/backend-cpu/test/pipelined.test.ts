@@ -1,4 +1,4 @@
-import { define, Tensor } from "@rlxjs/ir";
+import { define, dim, Tensor } from "@rlxjs/ir";
 import { BusyError, KernelError, nextTask, Session, UseAfterDisposeError } from "@rlxjs/runtime";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import "@rlxjs/backend-cpu";
@@ -91,6 +91,35 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     compiled.commitNoWait({ inputs: { at: at(1) } });
     await expect(compiled.syncPending()).rejects.toThrow(KernelError);
     expect(compiled.readGpuHandle("state").toArray()).toEqual([0]);
+  });
+
+  test("runs have the extent that was active when they were asked for", async () => {
+    const n = dim("n", { min: 1, max: 4 });
+    using compiled = session.compileSync(define("numbers", (g) => ({ y: g.iota({ shape: [n] }) })));
+    const ask = [2, 3].map((actual) => {
+      compiled.setActiveExtent({ actual, upper: 4 });
+      return compiled.runPipelined([{}, { extents: { n: 1 } }]);
+    });
+    compiled.setActiveExtent(undefined);
+    const sizes = (await Promise.all(ask)).map((list) => list.map(({ y }) => y.size));
+    expect(sizes).toEqual([
+      [2, 1],
+      [3, 1],
+    ]);
+    compiled.setActiveExtent({ actual: 4, upper: 4 });
+    const run = compiled.run();
+    compiled.setActiveExtent(undefined);
+    expect((await run).y.size).toBe(4);
+  });
+
+  test("many short runs leave the event loop as free as a long one", async () => {
+    using compiled = walker();
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const started = performance.now();
+    await compiled.runPipelined(Array.from({ length: 5000 }, () => ({ inputs: { at: at(0) } })));
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan((performance.now() - started) / 50);
   });
 
   test("an aborted run ends with the reason, before or while it runs", async () => {

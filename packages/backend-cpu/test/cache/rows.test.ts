@@ -52,7 +52,10 @@ describe("ladders", () => {
       { start: 17, end: 33 },
       { start: 33, end: 65 },
     ]);
-    expect(uppers(powerOfTwoLadder(16, 32))).toEqual([16, 32]);
+    expect(powerOfTwoLadder(16, 32)).toEqual([
+      { start: 1, end: 17 },
+      { start: 17, end: 33 },
+    ]);
     expect(uppers(powerOfTwoLadder(10, 64))).toEqual([16, 32, 64]);
     expect(uppers(powerOfTwoLadder(8, 65))).toEqual([8, 16, 32, 64, 128]);
     expect(powerOfTwoLadder(1, 1)).toEqual([{ start: 1, end: 2 }]);

@@ -43,6 +43,40 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     expect(() => cache.getOrCompileSync("relu", () => relu(2))).toThrow(UseAfterDisposeError);
   });
 
+  test("a refused request is no hit; a cache that the build disposes keeps nothing", async () => {
+    const cache = new CompileCache(session);
+    const waiting = cache.getOrCompile("relu", () => relu(2));
+    expect(() => cache.getOrCompileSync("relu", () => relu(2))).toThrow(BusyError);
+    (await waiting)[Symbol.dispose]();
+    expect(cache.stats()).toMatchObject({ hits: 0, misses: 1 });
+    const build = () => {
+      cache[Symbol.dispose]();
+      return relu(3);
+    };
+    expect(() => cache.getOrCompileSync("other", build)).toThrow(UseAfterDisposeError);
+    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 });
+  });
+
+  test("any name is one of an input, an output and a param, and each bucket has its own params", () => {
+    using cache = new BucketedCompileCache(session, powerOfTwoLadder(2, 4));
+    const build = (upper: number) => ({
+      graph: define("names", (g) => ({ ["__proto__"]: g.mul(g.input("__proto__", "f32", [upper]), g.param("__proto__", "f32", [1])) })),
+      params: { ["__proto__"]: Tensor.from("f32", [1], [upper]) },
+    });
+    for (const upper of [2, 4]) {
+      using lease = cache.ensureGraphWithParamsSync(upper, build);
+      const run = cache.runPaddedSync(
+        upper,
+        1,
+        () => build(upper).graph,
+        [{ name: "__proto__", data: Float32Array.of(10), inner: 1 }],
+        [1],
+      );
+      expect(run && Object.entries(run)).toEqual([["__proto__", Tensor.from("f32", [1], [10 * upper])]]);
+      expect(lease?.upper).toBe(upper);
+    }
+  });
+
   test("buckets compile at once, and free the least recently used one", () => {
     using probe = session.compileSync(relu(8));
     using cache = new BucketedCompileCache(session, powerOfTwoLadder(8, 32), { maxBytes: probe.residentBytes });

@@ -2,7 +2,8 @@ import type { CompiledGraph } from "../compiled-graph.ts";
 import { BusyError, UseAfterDisposeError } from "../errors.ts";
 import { trackLeak, untrackLeak } from "../leaks.ts";
 import { CacheError } from "./errors.ts";
-import { Turns, untilAborted } from "./turns.ts";
+import { untilAborted } from "../task.ts";
+import { Turns } from "./turns.ts";
 
 export interface CacheStats {
   /** Requests that an entry answered, finished or being compiled. */
@@ -71,7 +72,9 @@ export class CompiledLru implements Disposable {
   /** The graph of a key. Requests that come while it is being compiled share that compile; it stops when all of them are aborted. */
   async acquire(key: string, compile: (signal: AbortSignal) => Promise<CompiledGraph>, signal?: AbortSignal): Promise<Acquired> {
     signal?.throwIfAborted();
-    const entry = this.#request(key) ?? this.#start(key, compile);
+    const known = this.#find(key);
+    this.#counts[known ? "hits" : "misses"]++;
+    const entry = known ?? this.#start(key, compile);
     this.#use(entry);
     try {
       return this.#acquired(entry, await untilAborted(entry.ready, signal));
@@ -83,9 +86,15 @@ export class CompiledLru implements Disposable {
 
   /** The same at once. BusyError while a request that waits compiles the key. */
   acquireSync(key: string, compile: () => CompiledGraph): Acquired {
-    const known = this.#request(key);
+    const known = this.#find(key);
     if (known && !known.compiled) throw new BusyError(`a ${this.#name}, which is compiling the entry,`);
+    this.#counts[known ? "hits" : "misses"]++;
     const compiled = known?.compiled ?? compile();
+    if (this.#disposed) {
+      // By what was compiled: nobody would free the entry.
+      compiled[Symbol.dispose]();
+      throw new UseAfterDisposeError(`a ${this.#name}`);
+    }
     const ready = Promise.resolve(compiled);
     const entry = known ?? { key, compiling: new AbortController(), ready, turns: new Turns(), compiled, users: 0 };
     this.#use(entry);
@@ -100,11 +109,9 @@ export class CompiledLru implements Disposable {
     freeAll(this.#entries, this.#name);
   }
 
-  #request(key: string): Entry | undefined {
+  #find(key: string): Entry | undefined {
     if (this.#disposed) throw new UseAfterDisposeError(`a ${this.#name}`);
-    const known = this.#entries.get(key);
-    this.#counts[known ? "hits" : "misses"]++;
-    return known;
+    return this.#entries.get(key);
   }
 
   /** One more user of an entry, which is now the one that was used last. */

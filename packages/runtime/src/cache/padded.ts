@@ -42,9 +42,12 @@ export function rowsRun<Out extends string>(
     throw new RowsError(graph, `expected 0 to ${upper} rows, got ${actualRows}`);
   if (outputInners.length > compiled.outputs.size)
     throw new RowsError(graph, `outputInners: expected at most ${compiled.outputs.size} (one per output), got ${outputInners.length}`);
-  const values: Record<string, InputValue> = {};
-  for (const { name, data, rowInner } of inputs)
-    values[name] = rowInner === undefined ? data : rowsOf(compiled, name, data, rowInner, upper, actualRows);
+  const values: Readonly<Record<string, InputValue>> = Object.fromEntries(
+    inputs.map(({ name, data, rowInner }) => [
+      name,
+      rowInner === undefined ? data : rowsOf(compiled, name, data, rowInner, upper, actualRows),
+    ]),
+  );
   const cut = [...compiled.outputs].flatMap(([name, type], index) => {
     const inner = outputInners[index] ?? 0;
     return mustCut(`${graph}: output "${name}"`, type, inner, upper) ? [{ name, inner }] : [];

@@ -38,12 +38,12 @@ export class SharedParams implements Disposable {
 }
 
 function* differing(params: ParamTensors, store: WeightStore): Work<ParamTensors> {
-  const out: Record<string, Tensor> = {};
+  const out: [string, Tensor][] = [];
   for (const [name, tensor] of Object.entries(params)) {
     const known = store.get(name);
-    if (!known || !(yield* sameTensor(known, tensor))) out[name] = tensor;
+    if (!known || !(yield* sameTensor(known, tensor))) out.push([name, tensor]);
   }
-  return out;
+  return Object.fromEntries(out);
 }
 
 function* sameTensor(a: Tensor, b: Tensor): Work<boolean> {

@@ -1,3 +1,5 @@
+import { untilAborted } from "../task.ts";
+
 /** Lets one action at a time at what several users share, in the order in which they asked. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
@@ -13,16 +15,4 @@ export class Turns {
     await untilAborted(turn, signal);
     return result;
   }
-}
-
-/** What the promise gives, or the signal's reason when that comes first. */
-export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    const settled = (): void => signal.removeEventListener("abort", abort);
-    promise.then(resolve, reject).then(settled);
-  });
 }
