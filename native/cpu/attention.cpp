@@ -198,6 +198,7 @@ bool describe(Side& s, const rlx_tensor* data, const rlx_tensor* norms, double c
     s.form = kReadsNibbles && s.codec.width == 4 ? Form::nibbles : Form::codes;
     if (s.form == Form::nibbles) s.width = round_up(dim, 2 * kLanes);
     s.row_bytes = s.codec.packed_bytes;
+    s.norm_factor = 1.0f / s.codec.norm_scale;
     return true;
   }
   if (norms) return false;

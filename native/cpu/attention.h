@@ -33,6 +33,7 @@ struct Side {
   Form form;
   size_t dim, width;
   size_t row_bytes;  // of a head vector as it is stored
+  float norm_factor;  // of nibbles: one over the codec's norm_scale, a power of two
   RLX_BASE::KvCodec codec;  // of nibbles and codes
 };
 bool is_rotated(const Side& s);

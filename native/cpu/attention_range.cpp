@@ -21,8 +21,9 @@ size_t most(size_t a, size_t b) { return a > b ? a : b; }
 template <class F>
 RLX_INLINE void prefetch(const Stored<F>& block, size_t i) {
   if (!block.next.data) return;
+  // The lines that begin in the row: those of rows side by side, once each.
   const uint8_t* row = block.next.data + i * block.next.stride;
-  for (size_t at = 0; at < block.next.bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
+  for (size_t at = -reinterpret_cast<uintptr_t>(row) % 64; at < block.next.bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
 }
 RLX_INLINE void prefetch(const Buffered&, size_t) {}
 
@@ -43,26 +44,27 @@ void score_tile(const float* q, size_t width, const B& keys, size_t dim, size_t 
   for (size_t r = 0; r < M; r++)
     RLX_UNROLL
     for (size_t i = 0; i < K; i++) acc[r][i] = set1(0.0f);
-  // One step of all keys. Queries are held in registers over the keys, a key only while it is used.
-  const auto step = [&](size_t v, const auto& load_key) __attribute__((always_inline)) {
-    vf x[M][S];
+  // One step of all keys.
+  const auto step = [&](size_t v, const auto& chunk_of) __attribute__((always_inline)) {
+    typename Row::Chunk chunk[K];
     RLX_UNROLL
-    for (size_t r = 0; r < M; r++)
-      RLX_UNROLL
-      for (size_t s = 0; s < S; s++) x[r][s] = load(q + r * width + (v + s) * kLanes);
+    for (size_t i = 0; i < K; i++) chunk[i] = chunk_of(row[i]);
     RLX_UNROLL
-    for (size_t i = 0; i < K; i++) {
-      vf key[S];
-      load_key(row[i], key);
+    for (size_t s = 0; s < S; s++) {
+      vf x[M];
       RLX_UNROLL
-      for (size_t s = 0; s < S; s++)
+      for (size_t r = 0; r < M; r++) x[r] = load(q + r * width + (v + s) * kLanes);
+      RLX_UNROLL
+      for (size_t i = 0; i < K; i++) {
+        const vf key = Row::part(row[i], chunk[i], v, s);
         RLX_UNROLL
-        for (size_t r = 0; r < M; r++) acc[r][i] = fma(x[r][s], key[s], acc[r][i]);
+        for (size_t r = 0; r < M; r++) acc[r][i] = fma(x[r], key, acc[r][i]);
+      }
     }
   };
   const size_t whole = dim / (S * kLanes) * S;
-  for (size_t v = 0; v < whole; v += S) step(v, [&](const Row& r, vf* key) __attribute__((always_inline)) { Row::load(r, v, key); });
-  if (whole * kLanes < dim) step(whole, [&](const Row& r, vf* key) __attribute__((always_inline)) { Row::load_last(r, whole, dim, key); });
+  for (size_t v = 0; v < whole; v += S) step(v, [&](const Row& r) __attribute__((always_inline)) { return Row::chunk(r, v); });
+  if (whole * kLanes < dim) step(whole, [&](const Row& r) __attribute__((always_inline)) { return Row::last_chunk(r, whole, dim); });
   if constexpr (M == 4) return reduce_add4x4(acc[0], scores, kScores);
   for (size_t r = 0; r < M; r++) reduce_add4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], scores + r * kScores);
 }
@@ -152,10 +154,12 @@ void add_columns(const Sums& s, const B& values, size_t dim, size_t from, size_t
     const Row row = values.row(j);
     if (v == 0) prefetch(values, j);
     vf b[N];
-    if (V == 0) Row::load_last(row, v, dim, b);
-    else
+    RLX_UNROLL
+    for (size_t i = 0; i < N; i += S) {
+      const typename Row::Chunk chunk = V == 0 ? Row::last_chunk(row, v + i, dim) : Row::chunk(row, v + i);
       RLX_UNROLL
-      for (size_t i = 0; i < N; i += S) Row::load(row, v + i, b + i);
+      for (size_t k = 0; k < S; k++) b[i + k] = Row::part(row, chunk, v + i, k);
+    }
     RLX_UNROLL
     for (size_t r = 0; r < M; r++) {
       const vf w = set1(s.weights[r * kScores + j]);
@@ -247,10 +251,8 @@ RLX_INLINE void with_block(const HeadRows& h, size_t slot, size_t count, bool on
     for (size_t i = 0; i < count; i++) {
       const Row row = from.row(i);
       for (size_t v = 0; v * kLanes < side.width; v += Row::kStep) {
-        vf x[Row::kStep];
-        if (v < whole) Row::load(row, v, x);
-        else Row::load_last(row, v, side.dim, x);
-        for (size_t s = 0; s < Row::kStep; s++) store(buffer + i * side.width + (v + s) * kLanes, x[s]);
+        const typename Row::Chunk chunk = v < whole ? Row::chunk(row, v) : Row::last_chunk(row, v, side.dim);
+        for (size_t k = 0; k < Row::kStep; k++) store(buffer + i * side.width + (v + k) * kLanes, Row::part(row, chunk, v, k));
       }
     }
   });
@@ -271,6 +273,11 @@ void attend_range(const RangeTask& t, size_t range, const Records& out) {
   const size_t begin = most(range, rows.lowest);
   const size_t end = least(range + kRange, rows.highest);
   const bool once = rows.count <= kTileRows;
+  HeadRows heads[2][kTaskRows];  // of keys and of values
+  for (size_t h = 0; h < t.heads; h++) {
+    heads[0][h] = head_rows(a, a.keys, t.batch, t.head + h);
+    heads[1][h] = head_rows(a, a.values, t.batch, t.head + h);
+  }
   const auto slot_of = [&](size_t key) {
     const size_t slot = rows.ring_start + key;
     return slot < a.capacity ? slot : slot - a.capacity;
@@ -282,7 +289,7 @@ void attend_range(const RangeTask& t, size_t range, const Records& out) {
     const Side& there = key < end ? side : is_keys ? a.values : a.keys;
     const size_t slot = slot_of(key < end || !is_keys ? key : begin + (key - end));
     if (!once || slot >= a.capacity) return Next{};
-    const HeadRows h = head_rows(a, there, t.batch, head);
+    const HeadRows& h = heads[&there == &a.values][head];
     return Next{h.data + slot * h.stride, h.stride, there.row_bytes};
   };
   // Blocks of consecutive slots, for each of them the heads one after the other: as they lie in a token-major cache.
@@ -291,8 +298,7 @@ void attend_range(const RangeTask& t, size_t range, const Records& out) {
       const size_t slot = slot_of(at);
       count = least(least(kKeyBlock, end - at), a.capacity - slot);
       for (size_t h = 0; h < t.heads; h++) {
-        const HeadRows head = head_rows(a, side, t.batch, t.head + h);
-        with_block(head, slot, count, once, next(side, at, t.head + h), [&](const auto& block, size_t dim) { f(block, dim, at, count, h); });
+        with_block(heads[&side == &a.values][h], slot, count, once, next(side, at, h), [&](const auto& block, size_t dim) { f(block, dim, at, count, h); });
       }
     }
   };
