@@ -7,7 +7,7 @@ export interface BlockModel {
   readonly pastLen: number;
   /** Most tokens that the cache holds. */
   readonly capacity: number;
-  /** Run `ids` behind the past, causal; their rows stay. Gives the logits [vocab] behind the last one. */
+  /** Run `ids` behind the past, causal; their rows stay. Gives the logits [vocab] behind the last one, in memory that later runs leave alone. */
   append(ids: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
   /** Run `ids` behind the past as a block whose rows see each other. */
   block(ids: readonly number[], signal?: AbortSignal): Promise<BlockRun>;
@@ -92,11 +92,17 @@ export async function* decodeBlocks(
   const tokens = [...prompt];
   const counts = { acceptedBlocks: 0, refusedBlocks: 0, blockTokens: 0, singleTokens: 0, fallbacks: 0, returns: 0 };
   let blocks = mode !== "slow";
+  /** The logits behind the last token, where it has been run by itself and nothing was drawn from them yet. */
+  let behind: Float32Array | undefined;
 
+  /** Run the tokens that have no rows. */
+  const catchUp = async (): Promise<void> => {
+    const missing = tokens.slice(model.pastLen);
+    if (missing.length > 0) behind = await model.append(missing, signal);
+  };
   /** One block; undefined: it was refused and nothing has changed. */
   const tryBlock = async (): Promise<readonly number[] | undefined> => {
-    const missing = tokens.slice(model.pastLen);
-    if (missing.length > 0) await model.append(missing, signal);
+    await catchUp();
     const ids = [tokens.at(-1) ?? 0, ...new Array<number>(options.block - 1).fill(options.maskId)];
     const run = await model.block(ids, signal);
     const slab = slabOf(run.logits, ids.length);
@@ -104,21 +110,28 @@ export async function* decodeBlocks(
     counts[verdict ? "acceptedBlocks" : "refusedBlocks"]++;
     if (verdict) {
       run.commit(checkVerdict(verdict, slab));
+      behind = undefined;
       if (verdict.fallback && mode === "hybrid") leaveBlocks();
       return verdict.ids;
     }
     if (mode === "hybrid") return void leaveBlocks();
     run.commit(1);
-    return [argmax(rowOf(slab, 0))];
+    behind = undefined;
+    return [sampler.next(rowOf(slab, 0).slice(), tokens)];
   };
   const leaveBlocks = (): void => {
     blocks = false;
     counts.fallbacks++;
   };
   const nextToken = async (): Promise<readonly number[]> => {
-    // The logits behind the last token: where a block brought it, it is run by itself.
-    if (model.pastLen === tokens.length) model.truncate(tokens.length - 1);
-    const id = sampler.next(await model.append(tokens.slice(model.pastLen), signal), tokens);
+    await catchUp();
+    if (!behind) {
+      // The last token came of a block, which knew nothing of it when it guessed the ones behind: it is run by itself.
+      model.truncate(tokens.length - 1);
+      await catchUp();
+    }
+    const id = sampler.next(behind ?? new Float32Array(), tokens);
+    behind = undefined;
     if (mode === "hybrid" && resume(id)) {
       blocks = true;
       counts.returns++;

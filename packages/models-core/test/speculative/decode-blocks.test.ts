@@ -5,6 +5,7 @@ import {
   type BlockCounts,
   type BlockDecodeOptions,
   type BlockJudge,
+  type BlockModel,
   type BlockPiece,
   type BoxTokens,
   boxJudge,
@@ -107,6 +108,35 @@ test("without a script: the same ids on the host and on the device, in every for
   expect(first?.counts?.acceptedBlocks).toBeGreaterThan(0);
   expect(first?.counts?.refusedBlocks).toBeGreaterThan(0);
   for (const result of results) expect(result).toEqual(first);
+});
+
+test("no token is run twice, but the last of an accepted block where single tokens follow", async () => {
+  using runner = blockRunner(session, { past: "state", where: "resident", block: 6, weights });
+  const model = blockModel(runner);
+  const runs: number[][] = [];
+  const counted: BlockModel = {
+    ...model,
+    get pastLen() {
+      return model.pastLen;
+    },
+    append(ids, signal) {
+      runs.push([...ids]);
+      return model.append(ids, signal);
+    },
+  };
+  const decoded = async (judge: BlockJudge, maxTokens: number): Promise<readonly number[]> => {
+    runs.length = 0;
+    runner.kv.truncate(0);
+    const ids: number[] = [];
+    for await (const piece of decodeBlocks(counted, prompt, { mode: "hybrid", block: 6, maskId, judge, maxTokens })) ids.push(...piece.ids);
+    return ids;
+  };
+  // Every block is refused: the logits behind the tokens that the block was tried on are those of the next token.
+  expect(await decoded(() => undefined, 5)).toEqual(text.slice(0, 5));
+  expect(runs).toEqual([prompt, ...text.slice(0, 4).map((id) => [id])]);
+  // The second box ends after two coordinates; the third is drawn behind the second, which is run for it.
+  expect(await decoded(boxJudge(box), 10)).toEqual(text.slice(0, 10));
+  expect(runs).toEqual([prompt, [text[8]]]);
 });
 
 test("limits end it, an aborted one leaves the cache whole", async () => {
