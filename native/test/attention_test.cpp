@@ -84,9 +84,101 @@ Case with(Case c, void (*change)(Case&)) {
   return c;
 }
 
+// A call over one sequence; k and v of any format.
+struct Stored {
+  int64_t queries, heads, kv_heads, dim, slots;
+  bool head_major;
+  double codec = 0;  // 16 * id + bits of native/cpu/kv_codec.h
+  int64_t ring_start = 0;
+};
+Tensor attend(Suite& suite, const Stored& c, Tensor& q, Tensor& k, Tensor& v, Tensor* k_norms = nullptr, Tensor* v_norms = nullptr) {
+  Tensor y(RLX_F32, q.dims), length(RLX_I32, {}), start(RLX_I32, {});
+  length.set(0, static_cast<double>(c.slots));
+  start.set(0, static_cast<double>(c.ring_start));
+  suite.run("attention", {&q, &k, &v, nullptr, nullptr, &length, nullptr, &start, nullptr, k_norms, v_norms}, {&y},
+            {static_cast<double>(c.heads), static_cast<double>(c.kv_heads), static_cast<double>(c.dim), 1 / std::sqrt(static_cast<double>(c.dim)), 0,
+             static_cast<double>(c.slots - 3), 1, 0, c.head_major ? 1.0 : 0.0, c.codec, c.codec});
+  return y;
+}
+std::vector<int64_t> cache_dims(const Stored& c, int64_t width) {
+  return c.head_major ? std::vector<int64_t>{1, c.kv_heads, c.slots, width} : std::vector<int64_t>{1, c.slots, c.kv_heads * width};
+}
+void same_values(Suite& suite, const char* what, const Tensor& got, const Tensor& expected, double tolerance) {
+  for (size_t i = 0; i < got.size(); i++) suite.near(what, got.get(i), expected.get(i), tolerance);
+}
+
+// Caches in blocks and codes against f32 caches of the values that these stand for: both are within rounding of the formula.
+void stored_caches(Suite& suite, const Stored& c) {
+  Random random(static_cast<uint64_t>(c.slots * 7 + c.dim));
+  Tensor q(RLX_F32, {1, c.queries, c.heads * c.dim});
+  q.fill(random, -1, 1);
+  const auto plain_of = [&](const Tensor& t, int64_t width) {
+    Tensor plain(RLX_F32, cache_dims(c, c.dim));
+    for (size_t i = 0; i < plain.size(); i++) {
+      const size_t d = static_cast<size_t>(c.dim);
+      plain.set(i, t.get(i / d * static_cast<size_t>(width) + i % d));
+    }
+    return plain;
+  };
+  const int64_t blocks = (c.dim + 31) / 32 * 32;
+  Tensor k(RLX_Q8_0, cache_dims(c, blocks)), v(RLX_Q8_0, cache_dims(c, blocks));
+  k.fill(random, 0.001, 0.01), v.fill(random, 0.001, 0.01);
+  for (Tensor* t : {&k, &v})  // what fills up the last block is zero
+    for (size_t i = 0; i < t->size(); i++)
+      if (static_cast<int64_t>(i) % blocks >= c.dim) t->bytes[i / 32 * 34 + 2 + i % 32] = 0;
+  Tensor k32 = plain_of(k, blocks), v32 = plain_of(v, blocks);
+  same_values(suite, "attention over q8_0", attend(suite, c, q, k, v), attend(suite, c, q, k32, v32), 2e-6);
+
+  Stored coded = c;
+  for (const int bits : {4, 5, 6, 8}) {
+    coded.codec = 16 + bits;
+    Tensor packed[2] = {Tensor(RLX_U8, cache_dims(c, c.dim * bits / 8)), Tensor(RLX_U8, cache_dims(c, c.dim * bits / 8))};
+    const int64_t norm_count = c.dim > 256 ? 2 : 1;
+    Tensor norms[2] = {Tensor(RLX_F32, cache_dims(c, norm_count)), Tensor(RLX_F32, cache_dims(c, norm_count))};
+    Tensor plain[2] = {Tensor(RLX_F32, {1, c.slots, c.kv_heads * c.dim}), Tensor(RLX_F32, {1, c.slots, c.kv_heads * c.dim})};
+    Tensor pos(RLX_I32, {});
+    const double head = c.head_major ? 1 : 0, dim = static_cast<double>(c.dim);
+    for (size_t i = 0; i < 2; i++) {
+      plain[i].fill(random, -1, 1);
+      suite.run("kv_quantize", {&packed[i], &norms[i], &plain[i], &pos, nullptr, nullptr, nullptr}, {&packed[i], &norms[i]}, {head, 0, 0, 0, coded.codec, dim});
+      suite.run("kv_dequantize", {&packed[i], &norms[i], &pos}, {&plain[i]}, {head, 0, coded.codec, dim, 1});
+    }
+    Stored token = c;  // kv_dequantize gives tokens
+    token.head_major = false;
+    same_values(suite, "attention over codes", attend(suite, coded, q, packed[0], packed[1], &norms[0], &norms[1]), attend(suite, token, q, plain[0], plain[1]), 1e-5);
+  }
+}
+
+// A ring is read as the same keys in order, with the same bits.
+void rings(Suite& suite, Stored c) {
+  Random random(5);
+  Tensor q(RLX_F32, {1, c.queries, c.heads * c.dim}), k(RLX_F16, cache_dims(c, c.dim)), v(RLX_F16, cache_dims(c, c.dim));
+  for (Tensor* t : {&q, &k, &v}) t->fill(random, -1, 1);
+  const Tensor straight = attend(suite, c, q, k, v);
+  Tensor rolled[2] = {k, v};
+  const size_t dim = static_cast<size_t>(c.dim), slots = static_cast<size_t>(c.slots), heads = static_cast<size_t>(c.kv_heads);
+  for (const size_t first : {size_t{1}, slots / 3, slots - 1}) {
+    const Tensor* from[2] = {&k, &v};
+    for (size_t side = 0; side < 2; side++)
+      for (size_t i = 0; i < k.size(); i++) {
+        const size_t row = i / dim, slot = c.head_major ? row % slots : row / heads, to = (slot + first) % slots;
+        rolled[side].set((c.head_major ? row / slots * slots + to : to * heads + row % heads) * dim + i % dim, from[side]->get(i));
+      }
+    c.ring_start = static_cast<int64_t>(first);
+    suite.expect(attend(suite, c, q, rolled[0], rolled[1]).bytes == straight.bytes, "a ring is read as the same keys in order");
+  }
+}
+
 }  // namespace
 
 void test_attention(Suite& suite) {
+  for (const bool head_major : {true, false}) {
+    for (const Stored& c : {Stored{1, 8, 2, 64, 300, head_major}, Stored{5, 3, 1, 40, 50, head_major}, Stored{1, 2, 2, 80, 33, head_major},
+                            Stored{2, 2, 1, 320, 20, head_major}, Stored{12, 6, 2, 48, 270, head_major}})
+      stored_caches(suite, c);
+    rings(suite, {1, 4, 2, 64, 600, head_major});
+    rings(suite, {3, 4, 2, 20, 37, head_major});
+  }
   const Case decode{1, 1, 6, 2, 64, 64, 700}, prefill{2, 9, 4, 2, 20, 12, 40}, wide{1, 3, 2, 1, 136, 200, 300};
   for (const int32_t cache : {RLX_F32, RLX_F16, RLX_BF16})
     for (const bool head_major : {true, false})
