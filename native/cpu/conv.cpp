@@ -123,11 +123,11 @@ bool is_dtype(const rlx_tensor& t, bool f64) { return f64 ? t.dtype == RLX_F64 :
 
 const char* bind(const rlx_args* args, Call& c) {
   constexpr size_t kMost = static_cast<size_t>(1) << 31;  // products of two parameters stay exact
-  if (args->n_in < 2 || args->n_out != 1 || args->n_params < 5) return "conv1d: operands";
+  if (args->n_in < 2 || args->n_out != 1 || args->n_params < 5) return "operands";
   const size_t own = RLX_BASE::size_param(args, 0);
-  if (own < 2 || own > args->n_in) return "conv1d: operands";
+  if (own < 2 || own > args->n_in) return "operands";
   const rlx_tensor &x = args->in[0], &w = args->in[1], &out = args->out[0];
-  if (!x.data || !w.data || !out.data || x.rank != 3 || w.rank != 3 || out.rank != 3) return "conv1d: expected x, w and the output with 3 axes";
+  if (!x.data || !w.data || !out.data || x.rank != 3 || w.rank != 3 || out.rank != 3) return "expected x, w and the output with 3 axes";
   const auto extent = [](const rlx_tensor& t, int axis) { return static_cast<size_t>(t.dims[axis]); };
   const rlx_tensor* bias = own > 2 && args->in[2].data ? &args->in[2] : nullptr;
   c = Call{&x, &w, bias, &out, nullptr, nullptr, nullptr, extent(x, 0), extent(x, 1), extent(x, 2), extent(w, 0), extent(out, 2), 0, 0, 0, 0, 0, 0, 0};
@@ -139,16 +139,16 @@ const char* bind(const rlx_args* args, Call& c) {
   c.depth = extent(w, 1);
   const size_t positive[] = {c.stride, c.dilation, c.groups, c.taps};
   for (const size_t n : positive)
-    if (n < 1 || n > kMost) return "conv1d: expected positive sizes";
-  if (c.padding > kMost) return "conv1d: padding is too large";
+    if (n < 1 || n > kMost) return "expected positive sizes";
+  if (c.padding > kMost) return "padding is too large";
   c.outs = c.cout / c.groups;
-  if (c.outs * c.groups != c.cout || c.depth * c.groups != c.channels) return "conv1d: channels do not agree with the groups";
+  if (c.outs * c.groups != c.cout || c.depth * c.groups != c.channels) return "channels do not agree with the groups";
   const size_t reach = c.dilation * (c.taps - 1) + 1;
   const size_t positions = c.padded() < reach ? 0 : (c.padded() - reach) / c.stride + 1;
-  if (extent(out, 0) != c.batch || extent(out, 1) != c.cout || c.positions != positions) return "conv1d: output: expected [N, Cout, Lout]";
+  if (extent(out, 0) != c.batch || extent(out, 1) != c.cout || c.positions != positions) return "output: expected [N, Cout, Lout]";
   const bool f64 = x.dtype == RLX_F64;
-  if (!is_dtype(x, f64) || !is_dtype(w, f64) || (bias && !is_dtype(*bias, f64))) return "conv1d: expected f64, or f32, f16 and bf16";
-  if (bias && RLX_BASE::elements(*bias) != c.cout) return "conv1d: bias: expected [Cout]";
+  if (!is_dtype(x, f64) || !is_dtype(w, f64) || (bias && !is_dtype(*bias, f64))) return "expected f64, or f32, f16 and bf16";
+  if (bias && RLX_BASE::elements(*bias) != c.cout) return "bias: expected [Cout]";
   return f64 && (out.dtype != RLX_F64 || args->blob_bytes != 0) ? "conv1d: f64 has no epilogue" : nullptr;
 }
 
@@ -161,7 +161,7 @@ const char* conv1d(const rlx_args* args) {
     return nullptr;
   }
   const size_t signal = (c.batch * c.channels * c.padded() * sizeof(float) + 63) & ~static_cast<size_t>(63);
-  if (args->scratch_bytes < signal + c.cout * c.taps * c.depth * sizeof(float)) return "conv1d: scratch is too small";
+  if (args->scratch_bytes < signal + c.cout * c.taps * c.depth * sizeof(float)) return "scratch is too small";
   c.signal = reinterpret_cast<float*>(args->scratch);
   c.filters = reinterpret_cast<float*>(args->scratch + signal);
   Sink sink;

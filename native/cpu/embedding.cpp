@@ -42,7 +42,7 @@ const char* embedding(const rlx_args* args) {
   RLX_REQUIRE(is_float(out.dtype) && is_int(ids.dtype), "ids: expected integers, output: floats");
   const size_t width = static_cast<size_t>(table.dims[1]), rows = elements(ids);
   RLX_REQUIRE(elements(out) == rows * width, "output: expected a row per id");
-  RLX_REQUIRE(indices_inside(ids, static_cast<size_t>(table.dims[0])), "an id is outside of the table");
+  if (const char* wrong = check_indices(ids, static_cast<size_t>(table.dims[0]))) return wrong;
   parallel_chunks(args->pool, rows, rows_per_task(width), [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) convert_weight(table, index_at(ids, i) * width, out, i * width, width);
   });

@@ -22,7 +22,7 @@ const char* gather(const rlx_args* args) {
   const Lanes l = lanes(x, axis);
   const size_t count = elements(indices), slab = bytes_of(x.dtype, l.inner);
   RLX_REQUIRE(out.bytes == l.outer * count * slab, "output: expected a slice per index");
-  RLX_REQUIRE(indices_inside(indices, l.length), "an index is outside of the axis");
+  if (const char* wrong = check_indices(indices, l.length)) return wrong;
   parallel_chunks(args->pool, l.outer * count, rows_per_task(slab / 4), [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++)
       memcpy(out.data + i * slab, x.data + (i / count * l.length + index_at(indices, i % count)) * slab, slab);
@@ -41,7 +41,7 @@ const char* scatter(const rlx_args* args) {
   const Lanes l = lanes(x, axis);
   const size_t count = elements(indices), unit = element_bytes(x.dtype), slab = l.inner * unit;
   RLX_REQUIRE(elements(updates) == l.outer * count * l.inner, "updates: expected a slice per index");
-  RLX_REQUIRE(indices_inside(indices, l.length), "an index is outside of the axis");
+  if (const char* wrong = check_indices(indices, l.length)) return wrong;
   if (out.data != x.data) memcpy(out.data, x.data, x.bytes);
   parallel_chunks(args->pool, l.outer, rows_per_task(count * l.inner), [&](size_t begin, size_t end) {
     for (size_t o = begin; o < end; o++)

@@ -45,7 +45,14 @@ typedef struct rlx_args {
   rlx_pool* pool;
 } rlx_args;
 
-// NULL on success, else a static text that says what is wrong (positions out of range and the like).
+// An error text with numbers in it, made as printf does, in memory of the calling thread: it holds until the next call on that thread.
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+const char* rlx_message(const char* format, ...);
+
+// NULL on success, else what is wrong (positions out of range and the like): a static text or one of rlx_message, so whoever runs a
+// kernel copies it before anything else runs on the thread. Without the op's name, which the caller knows.
 typedef const char* (*rlx_kernel)(const rlx_args* args);
 
 typedef struct rlx_kernel_entry {

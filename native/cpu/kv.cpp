@@ -8,6 +8,7 @@ namespace {
 
 // A cache and what goes into it, as vectors of `dim` values: `heads` of them are a token.
 struct Write {
+  const char* name;  // of the cache
   const rlx_tensor &cache, &x, &out;
   bool head, x_head;  // head-major
   KvSizes sizes;
@@ -25,7 +26,7 @@ const char* prepare(Write& w, const double* params, size_t head_dim, const KvPla
   RLX_REQUIRE(same_type(w.cache, w.out), "out: expected the type of the cache");
   const auto extent = [](const rlx_tensor& t, int axis) { return static_cast<size_t>(t.dims[axis]); };
   const size_t width = w.x_head ? extent(w.x, 1) * extent(w.x, 3) : extent(w.x, 2);
-  w.sizes = {extent(w.cache, 0), extent(w.cache, w.head ? 2 : 1), extent(w.x, 0), extent(w.x, w.x_head ? 2 : 1), width, params[2] != 0, params[3] != 0};
+  w.sizes = {w.name, extent(w.cache, 0), extent(w.cache, w.head ? 2 : 1), extent(w.x, 0), extent(w.x, w.x_head ? 2 : 1), width, params[2] != 0, params[3] != 0};
   if (width == 0) return nullptr;
   w.dim = head_dim > 0 ? head_dim : w.x_head ? extent(w.x, 3) : w.head ? extent(w.cache, 3) : width;
   RLX_REQUIRE(w.dim > 0 && width % w.dim == 0 && (!w.x_head || w.dim == extent(w.x, 3)), "x: expected whole heads");
@@ -90,9 +91,10 @@ void write(const Write& w, const KvPlaces& places, rlx_pool* pool) {
 const char* kv_write(const rlx_args* args) {
   RLX_REQUIRE(given(args, 6, 1, 5, 3), "operands");
   const KvPlaces places = {args->in[2], args->in[3], args->in[4], args->in[5]};
-  Write w = {args->in[0], args->in[1], args->out[0], false, false, {}, 0, 0, 0, 0};
+  Write w = {"cache", args->in[0], args->in[1], args->out[0], false, false, {}, 0, 0, 0, 0};
   if (const char* wrong = prepare(w, args->params, size_param(args, 4), places)) return wrong;
-  RLX_REQUIRE(!kv_any(w.sizes, places) || !overlap(w.x, w.out), "x: expected memory of its own, got memory that overlaps the cache");
+  if (kv_any(w.sizes, places))
+    if (const char* wrong = check_apart({{w.name, w.out}}, {{"x", w.x}})) return wrong;
   write(w, places, args->pool);
   return nullptr;
 }
@@ -101,12 +103,12 @@ const char* kv_write(const rlx_args* args) {
 const char* kv_write_pair(const rlx_args* args) {
   RLX_REQUIRE(given(args, 8, 2, 6, 3), "operands");
   const KvPlaces places = {args->in[4], args->in[5], args->in[6], args->in[7]};
-  Write k = {args->in[0], args->in[2], args->out[0], false, false, {}, 0, 0, 0, 0};
-  Write v = {args->in[1], args->in[3], args->out[1], false, false, {}, 0, 0, 0, 0};
+  Write k = {"kCache", args->in[0], args->in[2], args->out[0], false, false, {}, 0, 0, 0, 0};
+  Write v = {"vCache", args->in[1], args->in[3], args->out[1], false, false, {}, 0, 0, 0, 0};
   if (const char* wrong = prepare(k, args->params, size_param(args, 4), places)) return wrong;
   if (const char* wrong = prepare(v, args->params, size_param(args, 5), places)) return wrong;
-  const bool shared = overlap(k.out, v.out) || overlap(k.x, k.out) || overlap(k.x, v.out) || overlap(v.x, k.out) || overlap(v.x, v.out);
-  RLX_REQUIRE(!shared || !(kv_any(k.sizes, places) || kv_any(v.sizes, places)), "caches: expected memory of their own, got memory that overlaps another operand");
+  if (kv_any(k.sizes, places) || kv_any(v.sizes, places))
+    if (const char* wrong = check_apart({{k.name, k.out}, {v.name, v.out}}, {{"k", k.x}, {"v", v.x}})) return wrong;
   write(k, places, args->pool);
   write(v, places, args->pool);
   return nullptr;
@@ -134,11 +136,13 @@ const char* kv_linearize_ring(const rlx_args* args) {
   bool any = false;
   for (size_t e = 0; row > 0 && lanes > 0 && e < entries; e++) {
     const int64_t n = kv_value(length, e, 0), last = kv_value(end, e, 0);
-    RLX_REQUIRE(n >= 0 && static_cast<uint64_t>(n) <= most, "length: expected no more than either capacity");
-    RLX_REQUIRE(last >= n && last <= kMaxPosition, "end: expected a position from length on");
+    RLX_REQUIRE(n >= 0 && static_cast<uint64_t>(n) <= most,
+                rlx_message("length of entry %zu: expected 0 to %zu, the smaller one of the capacities %zu and %zu, got %" PRId64, e, most, from_cap, to_cap, n));
+    RLX_REQUIRE(last >= n && last <= kMaxPosition, rlx_message("end of entry %zu: expected %" PRId64 " to %" PRId64 ", got %" PRId64, e, n, kMaxPosition, last));
     any = any || n > 0;
   }
-  RLX_REQUIRE(!any || !overlap(src, out), "src: expected memory of its own, got memory that overlaps dst");
+  if (any)
+    if (const char* wrong = check_apart({{"dst", out}}, {{"src", src}})) return wrong;
   if (out.data != dst.data) memcpy(out.data, dst.data, dst.bytes);
   if (!any) return nullptr;
   parallel_chunks(args->pool, lanes, rows_per_task(most * row), [&](size_t begin, size_t stop) {

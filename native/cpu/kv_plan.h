@@ -10,6 +10,7 @@ struct KvPlaces {
   const rlx_tensor &pos, &slots, &tokens, &offset;
 };
 struct KvSizes {
+  const char* cache;           // its name in errors
   size_t sequences, capacity;  // of the cache
   size_t rows, tokens, width;  // of the source: sequences, tokens of each, elements of one token
   bool ring, trim;
@@ -51,20 +52,27 @@ static inline const char* kv_check(const KvSizes& s, const KvPlaces& p) {
   RLX_REQUIRE(p.pos.data, "pos: expected integers [] or one per sequence");
   RLX_REQUIRE(p.slots.data || s.rows == s.sequences, "x: expected one sequence per sequence of the cache, or slots");
   RLX_REQUIRE(s.ring || !s.trim, "trim: expected a ring");
-  const int64_t have = static_cast<int64_t>(s.tokens), capacity = static_cast<int64_t>(s.capacity);
+  const int64_t have = static_cast<int64_t>(s.tokens), capacity = static_cast<int64_t>(s.capacity), sequences = static_cast<int64_t>(s.sequences);
   for (size_t row = 0; s.width > 0 && row < s.rows; row++) {
     const int64_t offset = kv_value(p.offset, row, 0), pos = kv_value(p.pos, row, 0);
     const int64_t tokens = p.tokens.data ? kv_value(p.tokens, row, 0) : offset < 0 || offset > have ? -1 : have - offset;
     if (tokens == 0) continue;
-    RLX_REQUIRE(offset >= 0 && offset <= have, "srcTokOffset: expected a token of the source");
-    RLX_REQUIRE(tokens > 0 && tokens <= have - offset, "tokens: expected no more than the source has from srcTokOffset on");
-    RLX_REQUIRE(capacity > 0, "cache: expected a capacity of at least 1, got 0");
+    RLX_REQUIRE(offset >= 0 && offset <= have,
+                rlx_message("srcTokOffset of sequence %zu: expected 0 to %" PRId64 ", the tokens of the source, got %" PRId64, row, have, offset));
+    RLX_REQUIRE(tokens > 0 && tokens <= have - offset,
+                rlx_message("tokens of sequence %zu: expected 0 to %" PRId64 ", the tokens of the source from %" PRId64 " on, got %" PRId64, row, have - offset, offset, tokens));
+    RLX_REQUIRE(capacity > 0, rlx_message("%s: expected a capacity of at least 1 for %" PRId64 " tokens, got 0", s.cache, tokens));
     const int64_t sequence = kv_value(p.slots, row, static_cast<int64_t>(row));
-    RLX_REQUIRE(sequence >= 0 && static_cast<size_t>(sequence) < s.sequences, "slots: expected sequences of the cache");
+    RLX_REQUIRE(sequence >= 0 && sequence < sequences,
+                rlx_message("slots of sequence %zu: expected 0 to %" PRId64 ", a sequence of %s, got %" PRId64, row, sequences - 1, s.cache, sequence));
     for (size_t other = 0; p.slots.data && other < row; other++)
-      RLX_REQUIRE(kv_value(p.slots, other, 0) != sequence || kv_row(s, p, other).count == 0, "slots: expected another sequence of the cache for each sequence of the source");
-    RLX_REQUIRE(tokens <= capacity || s.trim, s.ring ? "tokens: more than the ring has slots" : "tokens: more than the cache has slots");
-    RLX_REQUIRE(pos >= 0 && pos <= (s.ring ? kMaxPosition - tokens : capacity - tokens), "pos: the tokens do not fit in the cache");
+      RLX_REQUIRE(kv_value(p.slots, other, 0) != sequence || kv_row(s, p, other).count == 0,
+                  rlx_message("slots of sequence %zu: expected another one than sequence %zu has, got %" PRId64, row, other, sequence));
+    RLX_REQUIRE(tokens <= capacity || s.trim, rlx_message("tokens of sequence %zu: expected at most the %" PRId64 " slots of %s%s, got %" PRId64, row, capacity, s.cache,
+                                                          s.ring ? " (trim: true keeps the newest)" : "", tokens));
+    const int64_t last = s.ring ? kMaxPosition - tokens : capacity - tokens;
+    RLX_REQUIRE(pos >= 0 && pos <= last, rlx_message("pos of sequence %zu: expected 0 to %" PRId64 " for %" PRId64 " tokens in the %" PRId64 " slots of %s, got %" PRId64, row,
+                                                     last, tokens, capacity, s.cache, pos));
   }
   return nullptr;
 }
@@ -98,9 +106,25 @@ static inline bool kv_any(const KvSizes& s, const KvPlaces& p) {
   return false;
 }
 
-// Whether memory that is written is shared with another operand.
+// Memory by its name in errors.
+struct KvMemory {
+  const char* name;
+  const rlx_tensor& tensor;
+};
+
 static inline bool overlap(const rlx_tensor& a, const rlx_tensor& b) {
   return a.bytes > 0 && b.bytes > 0 && a.data < b.data + b.bytes && b.data < a.data + a.bytes;
+}
+
+// NULL, or the memory among `written` that shares bytes with another of `written` or `read`.
+template <size_t W, size_t R>
+static inline const char* check_apart(const KvMemory (&written)[W], const KvMemory (&read)[R]) {
+  for (size_t i = 0; i < W; i++)
+    for (size_t j = i + 1; j < W + R; j++) {
+      const KvMemory& other = j < W ? written[j] : read[j - W];
+      RLX_REQUIRE(!overlap(written[i].tensor, other.tensor), rlx_message("%s: expected memory of its own, got memory that overlaps %s", other.name, written[i].name));
+    }
+  return nullptr;
 }
 
 }  // namespace RLX_BASE

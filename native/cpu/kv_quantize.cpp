@@ -32,6 +32,7 @@ const char* read_store(const rlx_tensor& packed, const rlx_tensor& norms, bool h
 }
 
 struct Write {
+  const char* name;  // of the codes
   const rlx_tensor &packed, &norms, &x, &packed_out, &norms_out;
   bool x_head;
   Store store;
@@ -46,7 +47,7 @@ const char* prepare(Write& w, const double* params, double codec, size_t head_di
   RLX_REQUIRE(is_float(w.x.dtype) && w.x.rank == (w.x_head ? 4 : 3), "x: expected floats with 3 axes, head-major 4");
   const size_t width = w.store.heads * head_dim;
   RLX_REQUIRE(w.x_head ? extent(w.x, 1) == w.store.heads && extent(w.x, 3) == head_dim : extent(w.x, 2) == width, "x: expected the heads of the cache");
-  w.sizes = {w.store.sequences, w.store.capacity, extent(w.x, 0), extent(w.x, w.x_head ? 2 : 1), width, params[2] != 0, params[3] != 0};
+  w.sizes = {w.name, w.store.sequences, w.store.capacity, extent(w.x, 0), extent(w.x, w.x_head ? 2 : 1), width, params[2] != 0, params[3] != 0};
   return kv_check(w.sizes, places);
 }
 
@@ -74,27 +75,16 @@ void write(const Write& w, const KvPlaces& places, rlx_pool* pool) {
   });
 }
 
-// Memory that is written shares nothing with the rest.
-bool apart(const rlx_tensor* const* written, size_t n_written, const rlx_tensor* const* read, size_t n_read) {
-  for (size_t i = 0; i < n_written; i++) {
-    for (size_t j = 0; j < i; j++)
-      if (overlap(*written[i], *written[j])) return false;
-    for (size_t j = 0; j < n_read; j++)
-      if (overlap(*written[i], *read[j])) return false;
-  }
-  return true;
-}
-
 // in: packed, norms, x (token [N, S, H D] or head [N, H, S, D]), pos, slots?, tokens?, srcTokOffset?; out: packed, norms;
 // params: those of `prepare`, 4 codec, 5 headDim.
 const char* kv_quantize(const rlx_args* args) {
   RLX_REQUIRE(given(args, 7, 2, 6, 3), "operands");
   const rlx_tensor *in = args->in, *out = args->out;
   const KvPlaces places = {in[3], in[4], in[5], in[6]};
-  Write w = {in[0], in[1], in[2], out[0], out[1], false, {}, {}};
+  Write w = {"packed", in[0], in[1], in[2], out[0], out[1], false, {}, {}};
   if (const char* wrong = prepare(w, args->params, args->params[4], size_param(args, 5), places)) return wrong;
-  const rlx_tensor *written[] = {&out[0], &out[1]}, *read[] = {&in[2]};
-  RLX_REQUIRE(!kv_any(w.sizes, places) || apart(written, 2, read, 1), "cache: expected memory of its own, got memory that overlaps another operand");
+  if (kv_any(w.sizes, places))
+    if (const char* wrong = check_apart({{"packed", out[0]}, {"norms", out[1]}}, {{"x", in[2]}})) return wrong;
   write(w, places, args->pool);
   return nullptr;
 }
@@ -104,13 +94,13 @@ const char* kv_quantize_pair(const rlx_args* args) {
   RLX_REQUIRE(given(args, 10, 4, 8, 3), "operands");
   const rlx_tensor *in = args->in, *out = args->out;
   const KvPlaces places = {in[6], in[7], in[8], in[9]};
-  Write k = {in[0], in[1], in[4], out[0], out[1], false, {}, {}};
-  Write v = {in[2], in[3], in[5], out[2], out[3], false, {}, {}};
+  Write k = {"kPacked", in[0], in[1], in[4], out[0], out[1], false, {}, {}};
+  Write v = {"vPacked", in[2], in[3], in[5], out[2], out[3], false, {}, {}};
   if (const char* wrong = prepare(k, args->params, args->params[4], size_param(args, 5), places)) return wrong;
   if (const char* wrong = prepare(v, args->params, args->params[6], size_param(args, 7), places)) return wrong;
-  const rlx_tensor *written[] = {&out[0], &out[1], &out[2], &out[3]}, *read[] = {&in[4], &in[5]};
-  const bool any = kv_any(k.sizes, places) || kv_any(v.sizes, places);
-  RLX_REQUIRE(!any || apart(written, 4, read, 2), "caches: expected memory of their own, got memory that overlaps another operand");
+  if (kv_any(k.sizes, places) || kv_any(v.sizes, places))
+    if (const char* wrong = check_apart({{"kPacked", out[0]}, {"kNorms", out[1]}, {"vPacked", out[2]}, {"vNorms", out[3]}}, {{"k", in[4]}, {"v", in[5]}}))
+      return wrong;
   write(k, places, args->pool);
   write(v, places, args->pool);
   return nullptr;
@@ -128,8 +118,10 @@ const char* kv_dequantize(const rlx_args* args) {
   RLX_REQUIRE(out.dtype == RLX_F32 && out.rank == 3 && extent(out, 0) == s.sequences && extent(out, 2) == width, "out: expected f32 [B, tokens, H*D]");
   const rlx_tensor absent = {};
   const KvPlaces places = {args->in[2], absent, absent, absent};
+  RLX_REQUIRE(s.sequences * s.heads == 0 || extent(out, 1) <= s.capacity,
+              rlx_message("tokens: expected at most the %zu slots of packed, got %zu", s.capacity, extent(out, 1)));
   // Read as a write of the same positions: nothing is dropped, for there is no trim.
-  const KvSizes sizes = {s.sequences, s.capacity, s.sequences, extent(out, 1), width, params[1] != 0, false};
+  const KvSizes sizes = {"packed", s.sequences, s.capacity, s.sequences, extent(out, 1), width, params[1] != 0, false};
   if (const char* wrong = kv_check(sizes, places)) return wrong;
   if (!kv_any(sizes, places)) return nullptr;
   const bool plain = params[4] != 0;

@@ -9,9 +9,9 @@ const char* Sink::bind(const rlx_args* args, int32_t inner, const rlx_tensor* bi
   n_ = n;
   fused_ = args->blob_bytes != 0;
   if (!fused_) return is_vector_float(y_->dtype) ? nullptr : "output: expected f32, f16 or bf16";
-  if (own > args->n_in) return "linear: operands";
+  if (own > args->n_in) return "operands";
   const size_t n_extras = args->n_in - own;
-  if (n_extras + 1 > RLX_BASE::VM_MAX_OPERANDS) return "linear: the epilogue has too many operands";
+  if (n_extras + 1 > RLX_BASE::VM_MAX_OPERANDS) return "the epilogue has too many operands";
   rlx_tensor operands[RLX_BASE::VM_MAX_OPERANDS];
   operands[0] = *y_;
   operands[0].dtype = inner;

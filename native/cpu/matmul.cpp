@@ -91,13 +91,13 @@ bool broadcasts(const rlx_tensor& t, const rlx_tensor& out) {
 }
 
 const char* check(const rlx_args* args) {
-  if (args->n_in < 2 || args->n_out != 1 || args->n_params < 2) return "matmul: operands";
+  if (args->n_in < 2 || args->n_out != 1 || args->n_params < 2) return "operands";
   const rlx_tensor &a = args->in[0], &b = args->in[1], &out = args->out[0];
-  if (!a.data || !b.data || !out.data || !broadcasts(a, out) || !broadcasts(b, out)) return "matmul: operands do not broadcast";
+  if (!a.data || !b.data || !out.data || !broadcasts(a, out) || !broadcasts(b, out)) return "operands do not broadcast";
   const bool transposed = args->params[1] != 0;
   const int64_t k = b.dims[b.rank - (transposed ? 1 : 2)], n = b.dims[b.rank - (transposed ? 2 : 1)];
-  if (a.dims[a.rank - 1] != k || a.dims[a.rank - 2] != out.dims[out.rank - 2] || n != out.dims[out.rank - 1]) return "matmul: shapes do not agree";
-  if (a.dtype != b.dtype || !RLX_BASE::is_float(a.dtype)) return "matmul: expected floats of one dtype";
+  if (a.dims[a.rank - 1] != k || a.dims[a.rank - 2] != out.dims[out.rank - 2] || n != out.dims[out.rank - 1]) return "shapes do not agree";
+  if (a.dtype != b.dtype || !RLX_BASE::is_float(a.dtype)) return "expected floats of one dtype";
   return a.dtype != RLX_F64 || (out.dtype == RLX_F64 && args->blob_bytes == 0) ? nullptr : "matmul: f64 has no epilogue";
 }
 
@@ -117,7 +117,7 @@ const char* matmul(const rlx_args* args) {
   }
   if (a.dtype != RLX_F32) {
     const size_t count = RLX_BASE::elements(a);
-    if (args->scratch_bytes < count * sizeof(float)) return "matmul: scratch is too small";
+    if (args->scratch_bytes < count * sizeof(float)) return "scratch is too small";
     float* rows = reinterpret_cast<float*>(args->scratch);
     to_f32(a.dtype, a.data, count, rows);
     c.rows = rows;

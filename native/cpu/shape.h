@@ -1,6 +1,7 @@
 // Shapes of operands, and the checks that every kernel begins with. Functions are static: one that is compiled for a wider
 // instruction set must not replace its twin of another one.
 #pragma once
+#include <inttypes.h>
 #include <string.h>
 
 #include "convert.h"
@@ -74,17 +75,18 @@ static inline void with_float_class(int32_t dtype, const F& f) {
   else f(float());
 }
 
-// An index operand, with every index inside [0, extent).
-static inline bool indices_inside(const rlx_tensor& indices, size_t extent) {
+// NULL, or the first index outside [0, extent).
+static inline const char* check_indices(const rlx_tensor& indices, size_t extent) {
   const size_t n = elements(indices);
   int64_t tile[64];
   for (size_t i = 0; i < n; i += 64) {
     const size_t m = n - i < 64 ? n - i : 64;
     load_run(tile, indices.data, indices.dtype, static_cast<int64_t>(i), 1, m);
     for (size_t k = 0; k < m; k++)
-      if (tile[k] < 0 || static_cast<uint64_t>(tile[k]) >= extent) return false;
+      if (tile[k] < 0 || static_cast<uint64_t>(tile[k]) >= extent)
+        return rlx_message("index %zu: expected 0 to %" PRId64 ", got %" PRId64, i + k, static_cast<int64_t>(extent) - 1, tile[k]);
   }
-  return true;
+  return nullptr;
 }
 static inline size_t index_at(const rlx_tensor& indices, size_t i) {
   int64_t v;

@@ -149,16 +149,19 @@ std::string Suite::call(const char* kernel, const Tensors& in, const Tensors& ou
   rlx_args args{inputs.data(), inputs.size(), outputs.data(), outputs.size(), params.data(), params.size(), blob.data(), blob.size(), scratch, sizeof scratch, &alone_};
   std::vector<std::vector<uint8_t>> before, after;
   for (const Tensor* t : out) before.push_back(t->bytes);
-  const char* error = run(&args);
+  const auto outcome = [&] {
+    const char* text = run(&args);
+    return std::string(text ? text : "");
+  };
+  const std::string error = outcome();
   for (size_t i = 0; i < out.size(); i++) {
     after.push_back(out[i]->bytes);
     std::copy(before[i].begin(), before[i].end(), out[i]->bytes.begin());
   }
   args.pool = &crowd_;
-  const char* again = run(&args);
-  expect(error == again, std::string(kernel) + ": another outcome with more threads");
+  expect(error == outcome(), std::string(kernel) + ": another outcome with more threads");
   for (size_t i = 0; i < out.size(); i++) expect(after[i] == out[i]->bytes, std::string(kernel) + ": other bits with more threads");
-  return error ? error : "";
+  return error;
 }
 
 void Suite::run(const char* kernel, const Tensors& in, const Tensors& out, const std::vector<double>& params, const std::vector<uint8_t>& blob) {

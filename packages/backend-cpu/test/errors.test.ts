@@ -131,7 +131,7 @@ test("a step that fails says which, of what", () => {
   const fail = () => lookup.runSync({ inputs: { ids: new Int32Array([4]) } });
   expect(fail).toThrow(rt.KernelError);
   expect(fail).toThrowErrorMatchingInlineSnapshot(
-    `[KernelError: graph "lookup": step 0 embedding (reference) of layers.0/embedding tokens: [embedding] index 0: expected 0 to 3, got 4]`,
+    `[KernelError: graph "lookup": step 0 embedding (reference) of layers.0/embedding tokens: index 0: expected 0 to 3, got 4]`,
   );
   expect(lookup.runSync({ inputs: { ids: new Int32Array([3]) } }).y.toArray()).toEqual([0, 0]);
 });

@@ -1,32 +1,15 @@
-import { createNativeBackend, createReferenceBackend, loadAddon } from "@rlxjs/backend-cpu";
 import { type AnyOpDef, define, floatDTypes, namedInputs, ops, runReference, Tensor } from "@rlxjs/ir";
-import { type Backend, KernelError, Session } from "@rlxjs/runtime";
+import { KernelError, Session } from "@rlxjs/runtime";
 import fc from "fast-check";
-import { afterAll, describe, expect, test } from "vitest";
-import { checkKvModel, commands, type RunOp, shapes } from "../../ir/test/support/kv-model.ts";
+import { describe, expect, test } from "vitest";
+import { checkKvModel, commands, shapes } from "../../ir/test/support/kv-model.ts";
+import { backends, runOn } from "./every-backend.ts";
 import { casesOf, OneOp } from "./one-op.ts";
 
-const { addon } = loadAddon();
-const backends: Record<string, Backend> = { reference: createReferenceBackend() };
-if (addon) for (const isa of addon.cpuInfo().isas) backends[`native ${isa}`] = createNativeBackend(addon, { isa, threads: 2 });
-afterAll(() => {
-  for (const b of Object.values(backends)) b[Symbol.dispose]();
-});
 const writers: readonly AnyOpDef[] = [ops.kvWrite, ops.kvWritePair, ops.kvLinearizeRing];
 
 describe.each(Object.entries(backends))("%s", (_, backend) => {
-  /** As a step of a program on states; their memory comes back whether it fails or not. */
-  const run: RunOp = (def, slots, attrs) => {
-    using one = new OneOp(backend, def, { name: def.name, slots, attrs });
-    try {
-      one.runSync();
-    } finally {
-      for (const [slot, { bytes, intact }] of one.states) {
-        slots[slot]?.bytes.set(bytes);
-        expect(intact).toBe(true);
-      }
-    }
-  };
+  const run = runOn(backend);
 
   test("any writes, ring writes, truncations and linearisations leave what plain lists say", () => {
     fc.assert(

@@ -101,13 +101,13 @@ test("errors are typed, change nothing, and say what was expected and what was g
     cache of another dtype: ShapeError: [kvCacheCopySeqF32ToF16] cache: expected dtype f16, got f32
     16 bits into other 16 bits: ShapeError: [kvCacheCopy] cache: expected dtype bf16, got f16
     capacity 0: RunError: [kvCacheCopySeqF32] cache: expected a capacity of at least 1 for 2 tokens, got 0
-    beyond a global cache: RunError: [kvCacheCopyF32] writePos of sequence 0: expected 0 to 2 for 2 tokens in 4 slots, got 3
-    more than a global cache: RunError: [kvCacheCopyF32] nNew of sequence 0: expected at most the 4 slots of the cache, got 5
-    a slot that is not wrapped: RunError: [kvCacheCopyBatchF32] seqPos of sequence 0: expected 0 to 3 for 1 tokens in 4 slots, got 4
-    more than a ring: RunError: [kvCacheCopySeqF32] nTokens of sequence 0: expected at most the 4 slots of the ring (trim: true keeps the newest), got 5
+    beyond a global cache: RunError: [kvCacheCopyF32] writePos of sequence 0: expected 0 to 2 for 2 tokens in the 4 slots of cache, got 3
+    more than a global cache: RunError: [kvCacheCopyF32] nNew of sequence 0: expected at most the 4 slots of cache, got 5
+    a slot that is not wrapped: RunError: [kvCacheCopyBatchF32] seqPos of sequence 0: expected 0 to 3 for 1 tokens in the 4 slots of cache, got 4
+    more than a ring: RunError: [kvCacheCopySeqF32] nTokens of sequence 0: expected at most the 4 slots of cache (trim: true keeps the newest), got 5
     trim without a ring: AttrError: [kvCacheCopyF32] trim: expected ring: true beside it, only a ring drops tokens
-    batched beyond the capacity: RunError: [kvCacheCopyBatchF32ToF16Batched] seqPos of sequence 1: expected 0 to 3 for 1 tokens in 4 slots, got 4
-    a sequence that is not there: RunError: [kvCacheCopyBatchF32ToF16Batched] slotId of sequence 0: expected 0 to 1, a sequence of the cache, got 2
+    batched beyond the capacity: RunError: [kvCacheCopyBatchF32ToF16Batched] seqPos of sequence 1: expected 0 to 3 for 1 tokens in the 4 slots of cache, got 4
+    a sequence that is not there: RunError: [kvCacheCopyBatchF32ToF16Batched] slotId of sequence 0: expected 0 to 1, a sequence of cache, got 2
     a sequence twice: RunError: [kvCacheCopyBatchF32ToF16Batched] slotId of sequence 1: expected another one than sequence 0 has, got 1
     lists of two lengths: AttrError: [kvCacheCopyBatchF32ToF16Batched] seqPos: expected 2 positions, as many as slotId has, got 1
     source inside the cache: RunError: [kvCacheCopySeqF32] src: expected memory of its own, got memory that overlaps cache
@@ -117,7 +117,7 @@ test("errors are typed, change nothing, and say what was expected and what was g
     2^32 elements: ShapeError: [kvCacheCopySeqF32] cache: expected fewer than 2^32 elements, got 4294967296 in f32[1, 2, 536870912, 4]
     a position that is no integer: AttrError: [kvCacheCopySeqF32] seqPosStart: expected an integer of at least 0, got 0.5
     a position below 0: AttrError: [kvCacheCopyF32] writePos: expected an integer of at least 0, got -1
-    a position beyond 2^53: RunError: [kvCacheCopySeqF32] seqPosStart of sequence 0: expected 0 to 9007199254740989 for 2 tokens in 4 slots, got 9007199254740991
+    a position beyond 2^53: RunError: [kvCacheCopySeqF32] seqPosStart of sequence 0: expected 0 to 9007199254740989 for 2 tokens in the 4 slots of cache, got 9007199254740991
     an argument that is missing: AttrError: [kvCacheCopySeqF32] seqPosStart: expected an integer of at least 0, got undefined
     an argument that is not known: AttrError: [kvCacheCopySeqF32] unknown argument "capcity": expected src, cache, nHeads, headDim, capacity, seqPosStart, nTokens, srcTokOffset, trim
     no tensor: AttrError: [kvCacheCopySeqF32] src: expected a tensor, got a Float32Array

@@ -197,7 +197,7 @@ test("a failed pair leaves K as it was when V does not fit", () => {
   const run = (): void =>
     runReference(ops.kvWritePair, [k, v, x, x, int(0), undefined, undefined, undefined], checkAttrs(ops.kvWritePair, {}), [k, v]);
   expect(run).toThrowErrorMatchingInlineSnapshot(
-    `[RunError: [kv_write_pair] tokens of sequence 0: expected at most the 2 slots of the cache, got 3]`,
+    `[RunError: [kv_write_pair] tokens of sequence 0: expected at most the 2 slots of vCache, got 3]`,
   );
   expect([...k.toArray(), ...v.toArray()].every((value) => value === 0)).toBe(true);
 });

@@ -265,7 +265,7 @@ describe("errors name the op, the operand, what was expected and what was given"
     const attrs = checkAttrs(ops.kvWrite, {});
     const write = (): void => runReference(ops.kvWrite, [cache, f32([1, 2, 1], [1, 2]), i32([], [1])], attrs, [cache]);
     expect(write).toThrowErrorMatchingInlineSnapshot(
-      `[RunError: [kv_write] pos of sequence 0: expected 0 to 0 for 2 tokens in 2 slots, got 1]`,
+      `[RunError: [kv_write] pos of sequence 0: expected 0 to 0 for 2 tokens in the 2 slots of cache, got 1]`,
     );
     expect(write).toThrow(RunError);
     expect(cache.toArray()).toEqual([7, 8]);

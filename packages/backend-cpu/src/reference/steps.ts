@@ -31,7 +31,9 @@ export class ReferenceSteps {
       });
       runReference(def, inputs, bindAttrs(def, step.attrs, extents), outputs);
     } catch (error) {
-      throw new KernelError(this.#program, index, error instanceof Error ? error.message : String(error), error);
+      const text = error instanceof Error ? error.message : String(error);
+      const named = `[${step.op}] `; // which the error says by itself
+      throw new KernelError(this.#program, index, text.startsWith(named) ? text.slice(named.length) : text, error);
     }
   }
 

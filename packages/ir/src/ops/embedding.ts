@@ -44,6 +44,6 @@ export const embedding = defineOp({
 export function indexList(op: string, indices: Tensor, extent: number): number[] {
   const out = Array.from({ length: indices.size }, (_, i) => Number(indices.getInt(i)));
   const bad = out.findIndex((v) => v < 0 || v >= extent);
-  if (bad >= 0) throw new RunError(op, `index ${bad}: expected 0 to ${extent - 1}, got ${out[bad]}`);
+  if (bad >= 0) throw new RunError(op, `index ${bad}: expected 0 to ${extent - 1}, got ${indices.getInt(bad)}`);
   return out;
 }

@@ -57,8 +57,9 @@ export function linearizeRing(name: string, { dst, src, end, length }: RingOpera
   const outer = product(dst.shape.slice(0, -2));
   const perEntry = outer / (dst.shape.length > 2 ? (dst.shape[0] ?? 1) : 1);
   const runs = Array.from({ length: row === 0 ? 0 : outer }, (_, lane) => {
-    const at = (t: Tensor): number => t.values()[t.shape.length === 0 ? 0 : Math.floor(lane / perEntry)] ?? 0;
-    return checkRun(name, at(end), at(length), srcCap, dstCap);
+    const entry = Math.floor(lane / perEntry);
+    const at = (t: Tensor): bigint => t.getInt(t.shape.length === 0 ? 0 : entry);
+    return checkRun(name, entry, { end: at(end), length: at(length) }, srcCap, dstCap);
   });
   if (runs.some((run) => run.length > 0)) expectNoOverlap(name, { dst: out.data }, { src: src.data });
   if (!sameMemory(out, dst)) out.bytes.set(dst.bytes);
@@ -70,14 +71,19 @@ export function linearizeRing(name: string, { dst, src, end, length }: RingOpera
     }
 }
 
+interface Run<N> {
+  readonly end: N;
+  readonly length: N;
+}
 /** @throws RunError for rows that a cache does not have. */
-function checkRun(name: string, end: number, length: number, srcCap: number, dstCap: number): { end: number; length: number } {
+function checkRun(name: string, entry: number, { end, length }: Run<bigint>, srcCap: number, dstCap: number): Run<number> {
   const most = Math.min(srcCap, dstCap);
-  if (length < 0 || length > most)
-    throw new RunError(name, `length: expected 0 to ${most}, the smaller one of the capacities ${srcCap} and ${dstCap}, got ${length}`);
-  if (end < length || end > Number.MAX_SAFE_INTEGER)
-    throw new RunError(name, `end: expected a position from length ${length} to 2^53 - 1, got ${end}`);
-  return { end, length };
+  const fail = (what: string, expected: string, got: bigint): RunError =>
+    new RunError(name, `${what} of entry ${entry}: expected ${expected}, got ${got}`);
+  if (length < 0 || length > most) throw fail("length", `0 to ${most}, the smaller one of the capacities ${srcCap} and ${dstCap}`, length);
+  const last = Number.MAX_SAFE_INTEGER;
+  if (end < length || end > last) throw fail("end", `${length} to ${last}`, end);
+  return { end: Number(end), length: Number(length) };
 }
 
 function sample(dst: Tensor, src: Tensor, end: readonly number[], length: readonly number[]) {

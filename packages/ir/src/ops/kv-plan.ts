@@ -31,9 +31,11 @@ export interface KvPlaceAttrs {
   readonly trim: boolean;
 }
 
+type KvPlace = (typeof kvPlaces)[number]["name"];
+
 /** What operands are called in errors, where not as the ops call them. */
 export interface KvPlaceNames {
-  readonly names?: Readonly<Partial<Record<(typeof kvPlaces)[number]["name"], string | undefined>>>;
+  readonly names?: Readonly<Partial<Record<KvPlace, string | undefined>>>;
 }
 
 /** What `kvPlaces` are, as types or tensors: each [] or one per sequence of the source, `slots` always one per sequence. */
@@ -86,6 +88,8 @@ export function checkKvPlaces(
 
 /** Extents of a write. */
 export interface KvSizes {
+  /** What the cache is called in errors. */
+  readonly cache: string;
   /** Sequences of the cache, and slots of each. */
   readonly sequences: number;
   readonly capacity: number;
@@ -113,6 +117,8 @@ export interface KvPlaceLists extends KvPlaceNames {
   readonly slots?: ArrayLike<number> | undefined;
   readonly tokens?: ArrayLike<number> | undefined;
   readonly srcTokOffset?: ArrayLike<number> | undefined;
+  /** A number as errors show it, where the lists may have lost bits of it. */
+  readonly exact?: (place: KvPlace, row: number) => bigint | undefined;
 }
 
 /**
@@ -126,12 +132,12 @@ export function planKvWrite(
   places: KvPlaceLists,
   { ring, trim }: Pick<KvPlaceAttrs, "ring" | "trim">,
 ): KvRun[] {
-  const { capacity } = sizes;
+  const { cache, capacity } = sizes;
   const runs: KvRun[] = [];
   const taken = new Map<number, number>();
   for (let row = 0; row < (sizes.width === 0 ? 0 : sizes.rows); row++) {
-    const fail = (what: (typeof kvPlaces)[number]["name"], expected: string, got: number): RunError =>
-      new RunError(op, `${places.names?.[what] ?? what} of sequence ${row}: expected ${expected}, got ${got}`);
+    const fail = (what: KvPlace, expected: string, got: number): RunError =>
+      new RunError(op, `${places.names?.[what] ?? what} of sequence ${row}: expected ${expected}, got ${places.exact?.(what, row) ?? got}`);
     const at = (list: ArrayLike<number> | undefined, otherwise: number): number =>
       list === undefined ? otherwise : (list[list.length === 1 ? 0 : row] ?? otherwise);
     const offset = at(places.srcTokOffset, 0);
@@ -140,17 +146,17 @@ export function planKvWrite(
     if (offset < 0 || offset > sizes.tokens) throw fail("srcTokOffset", `0 to ${sizes.tokens}, the tokens of the source`, offset);
     if (tokens < 0 || offset + tokens > sizes.tokens)
       throw fail("tokens", `0 to ${sizes.tokens - offset}, the tokens of the source from ${offset} on`, tokens);
-    if (capacity === 0) throw new RunError(op, `cache: expected a capacity of at least 1 for ${tokens} tokens, got 0`);
+    if (capacity === 0) throw new RunError(op, `${cache}: expected a capacity of at least 1 for ${tokens} tokens, got 0`);
     const sequence = places.slots?.[row] ?? row;
-    if (sequence < 0 || sequence >= sizes.sequences) throw fail("slots", `0 to ${sizes.sequences - 1}, a sequence of the cache`, sequence);
+    if (sequence < 0 || sequence >= sizes.sequences) throw fail("slots", `0 to ${sizes.sequences - 1}, a sequence of ${cache}`, sequence);
     const other = taken.get(sequence);
     if (other !== undefined) throw fail("slots", `another one than sequence ${other} has`, sequence);
     taken.set(sequence, row);
     if (tokens > capacity && !trim)
-      throw fail("tokens", `at most the ${capacity} slots of the ${ring ? "ring (trim: true keeps the newest)" : "cache"}`, tokens);
+      throw fail("tokens", `at most the ${capacity} slots of ${cache}${ring ? " (trim: true keeps the newest)" : ""}`, tokens);
     const pos = at(places.pos, 0);
     const last = ring ? Number.MAX_SAFE_INTEGER - tokens : capacity - tokens;
-    if (pos < 0 || pos > last) throw fail("pos", `0 to ${last} for ${tokens} tokens in ${capacity} slots`, pos);
+    if (pos < 0 || pos > last) throw fail("pos", `0 to ${last} for ${tokens} tokens in the ${capacity} slots of ${cache}`, pos);
     const dropped = Math.max(0, tokens - capacity);
     const count = tokens - dropped;
     const slot = (pos + dropped) % capacity;
@@ -163,18 +169,15 @@ export function planKvWrite(
 
 /** `planKvWrite` for places that are tensors. */
 export function planKvTensors(op: string, sizes: KvSizes, places: KvPlaces<Tensor>, attrs: Pick<KvPlaceAttrs, "ring" | "trim">): KvRun[] {
-  return planKvWrite(
-    op,
-    sizes,
-    {
-      pos: places.pos.values(),
-      slots: places.slots?.values(),
-      tokens: places.tokens?.values(),
-      srcTokOffset: places.srcTokOffset?.values(),
-      ...(places.names ? { names: places.names } : {}),
-    },
-    attrs,
-  );
+  const lists = {
+    pos: places.pos.values(),
+    slots: places.slots?.values(),
+    tokens: places.tokens?.values(),
+    srcTokOffset: places.srcTokOffset?.values(),
+    exact: (place: KvPlace, row: number) => places[place]?.getInt(places[place].size === 1 ? 0 : row),
+    ...(places.names ? { names: places.names } : {}),
+  };
+  return planKvWrite(op, sizes, lists, attrs);
 }
 
 /** How vectors of `heads` heads lie: [sequences, slots, heads], or head-major [sequences, heads, slots]. */

@@ -97,7 +97,8 @@ export function runKvQuantize(op: string, targets: readonly KvTarget[], places: 
     const store = inferKvStore(op, names, { packed, norms }, { ...target, layout });
     const [sequences, heads, capacity] = [Number(store.sequences), Number(store.heads), Number(store.capacity)];
     const { sequences: rows, tokens } = sourceExtents(xLayout, x.shape);
-    const runs = planKvTensors(op, { sequences, capacity, rows, tokens, width: heads * headDim }, places, attrs);
+    const sizes = { cache: names.packed, sequences, capacity, rows, tokens, width: heads * headDim };
+    const runs = planKvTensors(op, sizes, places, attrs);
     return { target, runs, cache: { order: layout, heads, slots: capacity }, source: { order: xLayout, heads, slots: tokens } };
   });
   if (plans.some(({ runs }) => runs.length > 0)) {

@@ -76,10 +76,11 @@ interface KvTarget extends KvPair<Tensor> {
 
 /** Check the writes into all caches, then do them. */
 export function runKvWrites(op: string, targets: readonly KvTarget[], places: KvPlaces<Tensor>, attrs: KvPlaceAttrs): void {
-  const plans = targets.map(({ cache, x }) => {
+  const plans = targets.map(({ names, cache, x }) => {
     const { sequences: rows, tokens, inner } = sourceExtents(attrs.xLayout, x.shape);
     const capacity = cache.shape[attrs.layout === "token" ? 1 : 2] ?? 0;
-    return planKvTensors(op, { sequences: cache.shape[0] ?? 0, capacity, rows, tokens, width: Number(productOf(inner)) }, places, attrs);
+    const sizes = { cache: names.cache, sequences: cache.shape[0] ?? 0, capacity, rows, tokens, width: Number(productOf(inner)) };
+    return planKvTensors(op, sizes, places, attrs);
   });
   if (plans.some((runs) => runs.length > 0)) {
     const memory = (which: "out" | "x") =>
