@@ -2,7 +2,7 @@
 // Usage: node bench/attention.mjs [--threads N] [--rounds N] [--positions 4096,32768] [--dims 64,128,256] [--heads 32/8,8/8] [--formats f16,...]
 //        [--layouts head,token] [--json]
 import { createNativeBackend, defaultThreads, loadAddon } from "@rlxjs/backend-cpu";
-import { define, encodeKvVector, kvFormatBytes, kvFormatCodec, parseKvFormat, Rng, Tensor } from "@rlxjs/ir";
+import { define, encodeKvVector, kvFormatBytes, kvFormatCodec, parseKvFormat, q8Dim, Rng, Tensor } from "@rlxjs/ir";
 import { Session } from "@rlxjs/runtime";
 import { parseArgs } from "node:util";
 
@@ -34,7 +34,7 @@ function vectors(format, headDim, count) {
   const codec = kvFormatCodec(format, headDim);
   const x = Float32Array.from(rng.normals(count * headDim));
   if (!codec) {
-    const width = format === "q8_0" ? 32 * Math.ceil(headDim / 32) : headDim;
+    const width = format === "q8_0" ? q8Dim(headDim) : headDim;
     const padded = new Float32Array(count * width);
     for (let i = 0; i < count; i++) padded.set(x.subarray(i * headDim, (i + 1) * headDim), i * width);
     return [Tensor.from(format, [count, width], padded).bytes];
@@ -61,7 +61,7 @@ class Decode {
     this.bytes = layers * layerBytes;
     this.times = [];
     const shape = (width) => (layout === "token" ? [1, positions, numKvHeads * width] : [1, numKvHeads, positions, width]);
-    const width = format === "q8_0" ? 32 * Math.ceil(headDim / 32) : headDim;
+    const width = format === "q8_0" ? q8Dim(headDim) : headDim;
     const attrs = { numHeads, numKvHeads, headDim, kvLayout: layout, causal: true, ...(codec ? { kCodec: format, vCodec: format } : {}) };
     const graph = define("decode", (g) => {
       let y = g.input("q", "f32", [1, 1, numHeads * headDim]);
@@ -136,7 +136,8 @@ for (const positions of list(options.positions).map(Number))
 if (options.json) console.log(JSON.stringify({ threads, device: backend.info.description, results }, null, 2));
 
 function print(r) {
-  if (results.length === 1) console.log(`${backend.info.description}\npositions  D  heads  layout  format   MB read   GB/s  bandwidth  share  time / f16`);
+  if (results.length === 1)
+    console.log(`${backend.info.description}\npositions  D  heads  layout  format   MB read   GB/s  bandwidth  share  time / f16`);
   const cells = [
     `${r.positions}`.padStart(9),
     `${r.headDim}`.padStart(3),

@@ -1,5 +1,5 @@
 import { loadAddon } from "@rlxjs/backend-cpu";
-import { encodeKvVector, errorBound, type KvFormat, kvFormatCodec, kvFormats, ops, Rng, runReference, Tensor } from "@rlxjs/ir";
+import { encodeKvVector, errorBound, type KvFormat, kvFormatCodec, kvFormats, ops, q8Dim, Rng, runReference, Tensor } from "@rlxjs/ir";
 import type { Backend } from "@rlxjs/runtime";
 import { afterAll, describe, expect, test } from "vitest";
 import { integer, nativeBackend, type Operands, runKernel } from "./attention-cases.ts";
@@ -25,7 +25,7 @@ function side(rng: Rng, format: KvFormat, layout: "token" | "head"): Side {
   const count = kvHeads * capacity;
   const x = Float32Array.from(rng.normals(count * dim));
   if (!codec) {
-    const width = format === "q8_0" ? 32 * Math.ceil(dim / 32) : dim;
+    const width = format === "q8_0" ? q8Dim(dim) : dim;
     const padded = new Float32Array(count * width);
     for (let i = 0; i < count; i++) padded.set(x.subarray(i * dim, (i + 1) * dim), i * width);
     return { data: Tensor.from(format as "f32", shape(width), padded) };

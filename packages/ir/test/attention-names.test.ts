@@ -42,7 +42,7 @@ function formula(
     scale = 1 / Math.sqrt(q.shape[3] ?? 1),
     softcap = Number.POSITIVE_INFINITY,
     first = 0,
-    bias = (_i: number, _j: number) => 0,
+    bias = (_i: number, _j: number): number => 0,
   } = {},
 ): number[] {
   const [b = 0, h = 0, n = 0, d = 0] = q.shape;

@@ -1,3 +1,4 @@
+import { q8Dim } from "../blocks.ts";
 import { type Dim, dimEquals, divDims } from "../dim.ts";
 import { isFloat } from "../dtype.ts";
 import { AttrError, ShapeError } from "../errors.ts";
@@ -71,7 +72,7 @@ function checkAttrs({ numHeads, numKvHeads, headDim, valueDim, window, softcap }
 }
 
 /** Elements of one head vector of `dim` values in a cache of this dtype; q8_0 fills up to whole blocks. */
-export const rowWidth = (dtype: string, dim: number): number => (dtype === "q8_0" ? 32 * Math.ceil(dim / 32) : dim);
+export const rowWidth = (dtype: string, dim: number): number => (dtype === "q8_0" ? q8Dim(dim) : dim);
 
 /** The value head size: of the attribute, else of the cache's shape, where that tells it, else the key head size. */
 function valueDimOf(v: TensorType, { valueDim, headDim, numKvHeads, kvLayout, vCodec }: AttentionAttrs): number {
