@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { RlxError, type Tensor } from "@rlxjs/ir";
-import type { Backend, BackendOptions, DeviceBuffer, MappedFile } from "@rlxjs/runtime";
+import { type Backend, type BackendOptions, type DeviceBuffer, libraryVersion, type MappedFile } from "@rlxjs/runtime";
 import type { Addon } from "./addon.ts";
 import { dtypeCode } from "./encode.ts";
 import { nativeKernels } from "./kernels/index.ts";
@@ -45,7 +45,7 @@ export function createNativeBackend(addon: Addon, options: NativeOptions = {}): 
       device: "cpu",
       description: `native ${isaNames[isa] ?? isa}, ${threads} thread${threads === 1 ? "" : "s"}`,
       threads,
-      kernelLibrary: `native-${isa}-1`,
+      kernelLibrary: `native-${isa}-${libraryVersion}`,
     },
     kernels: nativeKernels,
     allocate: (bytes): DeviceBuffer => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { define, dim, type Graph, RlxError, Tensor } from "@rlxjs/ir";
-import { printProgram, type ProgramCache, ProgramFormatError, Session, type SessionOptions, WeightStore } from "@rlxjs/runtime";
+import { nextTask, printProgram, type ProgramCache, ProgramFormatError, Session, type SessionOptions, WeightStore } from "@rlxjs/runtime";
 import * as fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 import "@rlxjs/backend-cpu";
@@ -112,13 +112,53 @@ test("weights are no part of what is kept, everything else is", async () => {
   expect(programCache.files.size).toBe(4);
 });
 
-test("compiling at once does not ask the cache", async () => {
+const plain = () => define("plain", (g) => ({ y: g.relu(g.input("x", "f32", [2])) }));
+
+test("compiling at once asks a cache that answers at once, and no other", async () => {
+  class SyncCache extends MemoryCache {
+    getSync(key: string): Uint8Array<ArrayBuffer> | undefined {
+      return this.files.get(key)?.slice();
+    }
+  }
+  for (const [programCache, hits, misses] of [
+    [new SyncCache(), 2, 1],
+    [new MemoryCache(), 0, 1],
+  ] as const) {
+    const session = await open({ programCache });
+    using first = session.compileSync(plain());
+    using second = await session.compile(plain());
+    using third = session.compileSync(plain());
+    for (const compiled of [first, second, third])
+      expect(compiled.runSync({ inputs: { x: new Float32Array([-1, 1]) } }).y.toArray()).toEqual([0, 1]);
+    expect(session.stats().programCache).toEqual({ hits, misses, problems: 0 });
+  }
+});
+
+test("a cache that does not answer does not hold an aborted compile, and is no problem then", async () => {
+  const never = () => new Promise<never>(() => undefined);
+  const session = await open({ programCache: { get: never, put: never } });
+  const stop = new AbortController();
+  const compiling = session.compile(plain(), { signal: stop.signal });
+  await nextTask();
+  stop.abort("enough");
+  await expect(compiling).rejects.toBe("enough");
+  expect(session.stats()).toEqual({ compiles: 0, programCache: { hits: 0, misses: 0, problems: 0 } });
+});
+
+test("large constants are hashed and checked in slices", async () => {
   const programCache = new MemoryCache();
+  const size = 2 ** 22;
+  const big = Tensor.zeros("f32", [size]);
   const session = await open({ programCache });
-  using compiled = session.compileSync(define("plain", (g) => ({ y: g.relu(g.input("x", "f32", [2])) })));
-  expect(compiled.runSync({ inputs: { x: new Float32Array([-1, 1]) } }).y.toArray()).toEqual([0, 1]);
-  expect(session.stats().programCache).toEqual({ hits: 0, misses: 0, problems: 0 });
-  expect(programCache.files.size).toBe(0);
+  for (const hits of [0, 1]) {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const started = performance.now();
+    using compiled = await session.compile(define("big", (g) => ({ y: g.add(g.input("x", "f32", [size]), g.constant(big)) })));
+    clearInterval(timer);
+    expect(turns, compiled.name).toBeGreaterThan((performance.now() - started) / 100);
+    expect(session.stats().programCache).toMatchObject({ hits });
+  }
 });
 
 test("a cache that fails is reported, and does not stop the compile", async () => {
@@ -126,11 +166,23 @@ test("a cache that fails is reported, and does not stop the compile", async () =
   const fail = async (): Promise<never> => {
     throw new Error("the disk is gone");
   };
-  const session = await open({ programCache: { get: fail, put: fail }, onProgramCacheProblem: (error) => problems.push(error) });
-  using compiled = await session.compile(define("plain", (g) => ({ y: g.relu(g.input("x", "f32", [2])) })));
-  expect((await compiled.run({ inputs: { x: new Float32Array([-1, 1]) } })).y.toArray()).toEqual([0, 1]);
-  expect(problems.map(String)).toEqual(["Error: the disk is gone", "Error: the disk is gone"]);
-  expect(session.stats().programCache).toEqual({ hits: 0, misses: 1, problems: 2 });
+  /** Not even a promise: written in JavaScript. */
+  const failAtOnce = (): never => {
+    throw new Error("the disk is gone");
+  };
+  for (const cache of [
+    { get: fail, put: fail },
+    { get: failAtOnce, put: failAtOnce, getSync: failAtOnce },
+  ]) {
+    const session = await open({ programCache: cache, onProgramCacheProblem: (error) => problems.push(error) });
+    using compiled = await session.compile(plain());
+    expect((await compiled.run({ inputs: { x: new Float32Array([-1, 1]) } })).y.toArray()).toEqual([0, 1]);
+    expect(problems.splice(0).map(String)).toEqual(["Error: the disk is gone", "Error: the disk is gone"]);
+    expect(session.stats().programCache).toEqual({ hits: 0, misses: 1, problems: 2 });
+    using _ = session.compileSync(plain());
+    await nextTask();
+    expect(problems.splice(0).length).toBe("getSync" in cache ? 2 : 0);
+  }
 });
 
 /** Compile with these bytes in the cache; they must be a miss that is reported, and be replaced. */

@@ -5,8 +5,21 @@ import { type Graph, NONE, type Node } from "./graph.ts";
 import { opByName } from "./ops/index.ts";
 import type { Tensor } from "./tensor.ts";
 
+/** Bytes that are hashed between two yields: a few milliseconds. */
+const CHUNK = 2 ** 18;
+
 /** SHA-256 of bytes, as 64 hex digits. */
 export const hashBytes = (bytes: Uint8Array): string => bytesToHex(sha256(bytes));
+
+/** The same, interruptible: many bytes take a second per 100 MB. */
+export function* hashBytesWork(bytes: Uint8Array): Generator<undefined, string> {
+  const hash = sha256.create();
+  for (let at = 0; at < bytes.byteLength; at += CHUNK) {
+    hash.update(bytes.subarray(at, at + CHUNK));
+    yield;
+  }
+  return bytesToHex(hash.digest());
+}
 const digest = (json: Json): string => hashBytes(new TextEncoder().encode(canonicalJson(json)));
 const constants = new WeakMap<Tensor, string>();
 

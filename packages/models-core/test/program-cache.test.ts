@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { directoryProgramCache, ProgramCacheError } from "@rlxjs/models-core/node";
@@ -19,6 +19,18 @@ test("what was put comes back, in another process too; the directory is made whe
   await directoryProgramCache(path).put(keyOf(1), Uint8Array.of(4, 5));
   expect(await directoryProgramCache(path).get(keyOf(1))).toEqual(Uint8Array.of(4, 5));
   expect(await readdir(path)).toEqual([`${keyOf(1)}.rlxp`]);
+});
+
+test("compiling at once reads the same files, and uses them", async () => {
+  const path = await directory();
+  const cache = directoryProgramCache(path, { maxBytes: 10 });
+  expect(cache.getSync?.(keyOf(1))).toBeUndefined();
+  for (const key of [1, 2]) await cache.put(keyOf(key), new Uint8Array(5).fill(key));
+  for (const key of [1, 2]) await utimes(join(path, `${keyOf(key)}.rlxp`), new Date(1000 * key), new Date(1000 * key));
+  expect(cache.getSync?.(keyOf(1))).toEqual(new Uint8Array(5).fill(1));
+  await cache.put(keyOf(3), new Uint8Array(5));
+  expect(await cache.get(keyOf(2)), "used before the other one").toBeUndefined();
+  expect(cache.getSync?.(keyOf(1))).toBeDefined();
 });
 
 test("files that were not used for longest go first", async () => {
@@ -64,5 +76,9 @@ test("keys, limits and directories that are none are refused", async () => {
   await writeFile(join(path, "file"), "x");
   await expect(directoryProgramCache(path).get("../../etc/passwd")).rejects.toThrow(ProgramCacheError);
   expect(() => directoryProgramCache(path, { maxBytes: -1 })).toThrow(ProgramCacheError);
+  expect(() => directoryProgramCache(path).getSync?.("a")).toThrow(ProgramCacheError);
+  await mkdir(join(path, `${keyOf(2)}.rlxp`));
+  await expect(directoryProgramCache(path).get(keyOf(2))).rejects.toThrow(/cannot read .*rlxp/);
+  expect(() => directoryProgramCache(path).getSync?.(keyOf(2))).toThrow(/cannot read .*rlxp/);
   await expect(directoryProgramCache(join(path, "file")).put(keyOf(1), new Uint8Array(1))).rejects.toThrow(/cannot write to .*file/);
 });

@@ -51,7 +51,7 @@ export interface DeviceInfo {
   /** For people: `native AVX-512 (VNNI, BF16), 1 thread`. */
   readonly description: string;
   readonly threads: number;
-  /** Part of every cache key. */
+  /** Part of every cache key: another one when kernels take other nodes, or pack or compute them in another way. */
   readonly kernelLibrary: string;
 }
 

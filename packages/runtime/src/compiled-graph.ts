@@ -125,7 +125,7 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
 
   /**
    * Bind a copy of a tensor to an input. `feed`: after each run it becomes that output, which has the type of the input. A handle that is
-   * called `out0`, `out1`, ... follows the output of that number; no input needs to have the name.
+   * called `out0`, `out1`, ... follows the output of that number: no input needs to have the name, and one of another type is not fed by itself.
    */
   bindHandle(name: string, tensor: Tensor, { feed }: { readonly feed?: Out } = {}): void {
     this.#runner.exclusive(() => this.#runner.host.bind(name, tensor, feed));
@@ -200,8 +200,8 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
   }
 
   /**
-   * From now on the extent whose upper bound is `upper` is `actual`, unless a run says otherwise; undefined: no longer. Inputs and outputs are
-   * dense at `actual`; rows of states beyond it are not touched.
+   * The extent whose upper bound is `upper` is `actual` in runs that are asked for from now on, unless they say otherwise; undefined: no longer.
+   * Inputs and outputs are dense at `actual`; rows of states beyond it are not touched.
    */
   setActiveExtent(extent: { readonly actual: number; readonly upper: number } | undefined): void {
     if (!extent) {

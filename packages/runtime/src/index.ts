@@ -26,4 +26,5 @@ export { type CompileOptions, Session, type SessionOptions, type SessionStats } 
 export { StateSet } from "./state.ts";
 export { nextTask, runAtOnce, runInSlices, type Work } from "./task.ts";
 export { type Trace, type TraceEvent, traceRun } from "./trace.ts";
+export { libraryVersion } from "./version.ts";
 export { type WeightEntry, WeightStore, type WeightStoreOptions } from "./weights.ts";

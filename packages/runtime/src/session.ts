@@ -15,7 +15,7 @@ import type { WeightStore } from "./weights.ts";
 
 export interface SessionOptions extends BackendOptions {
   readonly device: Device;
-  /** Compiled graphs of earlier processes; asked by `compile`, not by `compileSync`. Weights are no part of what it keeps. */
+  /** Compiled graphs of earlier processes; `compileSync` asks it if it has `getSync`. Weights are no part of what it keeps. */
   readonly programCache?: ProgramCache;
   /** Hears of entries of the program cache that could not be used, and of its failures. The graph is compiled then. */
   readonly onProgramCacheProblem?: (error: unknown) => void;

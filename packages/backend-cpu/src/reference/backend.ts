@@ -1,11 +1,11 @@
 import { RlxError, type Tensor } from "@rlxjs/ir";
-import type { Backend, DeviceBuffer } from "@rlxjs/runtime";
+import { type Backend, type DeviceBuffer, libraryVersion } from "@rlxjs/runtime";
 import { ReferenceExecutable } from "./executable.ts";
 
 /** The CPU without native code: every op runs by its TypeScript reference. Slow, and right by definition. */
 export function createReferenceBackend(): Backend {
   return {
-    info: { device: "cpu", description: "TypeScript references, 1 thread", threads: 1, kernelLibrary: "reference" },
+    info: { device: "cpu", description: "TypeScript references, 1 thread", threads: 1, kernelLibrary: `reference-${libraryVersion}` },
     kernels: [],
     allocate: (bytes): DeviceBuffer => ({ bytes: new Uint8Array(bytes), [Symbol.dispose]: () => undefined }),
     pack: async (weight, layout) => refuse(weight, layout),

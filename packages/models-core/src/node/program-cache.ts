@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readFileSync, utimesSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RlxError } from "@rlxjs/ir";
@@ -35,11 +36,27 @@ export function directoryProgramCache(path: string, { maxBytes = DEFAULT_BYTES }
   return {
     async get(key) {
       const file = fileOf(key);
-      const bytes = await unlessMissing(readFile(file));
+      const bytes = await unlessMissing(readFile(file)).catch((cause: unknown) => fail("read", file, cause));
       if (!bytes) return undefined;
       const now = new Date();
       // A directory that may only be read serves as well; its files just keep their times.
       await utimes(file, now, now).catch(() => undefined);
+      return new Uint8Array(bytes);
+    },
+    getSync(key) {
+      const file = fileOf(key);
+      let bytes: Uint8Array;
+      try {
+        bytes = readFileSync(file);
+      } catch (cause) {
+        return isMissing(cause) ? undefined : fail("read", file, cause);
+      }
+      try {
+        const now = new Date();
+        utimesSync(file, now, now);
+      } catch {
+        // As above.
+      }
       return new Uint8Array(bytes);
     },
     async put(key, bytes) {
@@ -52,7 +69,7 @@ export function directoryProgramCache(path: string, { maxBytes = DEFAULT_BYTES }
         await rename(temporary, file);
       } catch (cause) {
         await rm(temporary, { force: true }).catch(() => undefined);
-        throw new ProgramCacheError(`cannot write to ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+        fail("write to", path, cause);
       }
       await trim(path, maxBytes);
     },
@@ -79,12 +96,18 @@ async function trim(path: string, maxBytes: number): Promise<void> {
   }
 }
 
+function fail(what: string, path: string, cause: unknown): never {
+  throw new ProgramCacheError(`cannot ${what} ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT";
+
 /** Undefined when the file, or the directory, is not there: another process may have removed it. */
 async function unlessMissing<T>(read: Promise<T>): Promise<T | undefined> {
   try {
     return await read;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { deserializeWork, type Graph, hashBytes, RlxError, serializeGraph } from "@rlxjs/ir";
+import { deserializeWork, type Graph, hashBytesWork, RlxError, serializeGraph } from "@rlxjs/ir";
 import type { CompiledPasses } from "../passes/compile.ts";
 import type { Work } from "../task.ts";
 import { formatVersion, type ProgramKey } from "./key.ts";
@@ -25,7 +25,8 @@ const prefix = 48;
 const alignment = 64;
 const aligned = (n: number): number => Math.ceil(n / alignment) * alignment;
 
-export function encodeProgramFile({ graph, report, stats, misses }: CompiledPasses, key: ProgramKey): Uint8Array<ArrayBuffer> {
+/** What a cache keeps under the key. */
+export function* encodeProgramFile({ graph, report, stats, misses }: CompiledPasses, key: ProgramKey): Work<Uint8Array<ArrayBuffer>> {
   const reports: StoredReports = { decomposed: report.decomposed, stats, misses };
   const header = new TextEncoder().encode(JSON.stringify({ key: key.text, ...reports }));
   const body = serializeGraph(graph);
@@ -35,12 +36,14 @@ export function encodeProgramFile({ graph, report, stats, misses }: CompiledPass
   for (const [i, v] of [magic, formatVersion, header.byteLength, 0].entries()) view.setUint32(4 * i, v, true);
   out.set(header, prefix);
   out.set(body, start);
-  out.set(checksum(out), 16);
+  out.set(yield* checksum(out), 16);
   return out;
 }
 
-const checksum = (file: Uint8Array): Uint8Array =>
-  Uint8Array.from(hashBytes(file.subarray(prefix)).match(/../g) ?? [], (h) => Number.parseInt(h, 16));
+function* checksum(file: Uint8Array): Work<Uint8Array> {
+  const hex = yield* hashBytesWork(file.subarray(prefix));
+  return Uint8Array.from(hex.match(/../g) ?? [], (h) => Number.parseInt(h, 16));
+}
 
 /** Read and check the bytes of a key. Throws RlxError and nothing else. */
 export function* decodeProgramFile(bytes: Uint8Array<ArrayBuffer>, key: ProgramKey): Work<StoredProgram> {
@@ -52,9 +55,8 @@ export function* decodeProgramFile(bytes: Uint8Array<ArrayBuffer>, key: ProgramK
   const start = aligned(prefix + (length ?? 0));
   if (length === undefined || zero !== 0 || start > bytes.byteLength)
     throw new ProgramFormatError(`header of ${length} bytes, but ${bytes.byteLength - prefix} follow`);
-  const expected = checksum(bytes);
+  const expected = yield* checksum(bytes);
   if (!expected.every((b, i) => b === bytes[16 + i])) throw new ProgramFormatError("the checksum is wrong");
-  yield;
   const header = parse(bytes.subarray(prefix, prefix + length));
   const reports = readReports(header);
   if (!reports) throw new ProgramFormatError("the reports are incomplete");

@@ -4,7 +4,7 @@ import { paramsOf } from "../bind.ts";
 import { leavesOf } from "../inputs.ts";
 import { type CompiledPasses, compileWork, dispatchWork } from "../passes/compile.ts";
 import { defaultPassOptions, type PassOptions } from "../passes/options.ts";
-import type { Work } from "../task.ts";
+import { untilAborted, type Work } from "../task.ts";
 import { decodeProgramFile, encodeProgramFile, ProgramFormatError, type StoredProgram } from "./codec.ts";
 import { type ProgramKey, programKey } from "./key.ts";
 import type { ProgramCache, ProgramCacheStats } from "./program-cache.ts";
@@ -26,7 +26,7 @@ export class CachedCompiler {
 
   *compile(graph: Graph, { info, kernels }: Pick<Backend, "info" | "kernels">, passes: Partial<PassOptions> = {}): Work<CompiledPasses> {
     if (!this.#cache) return yield* compileWork(graph, kernels, passes);
-    const key = programKey(graph, info, passes);
+    const key = yield* programKey(graph, info, passes);
     const found = yield* this.#find(this.#cache, graph, key);
     if (found === "unasked") return yield* compileWork(graph, kernels, passes);
     if (found) {
@@ -36,20 +36,26 @@ export class CachedCompiler {
     }
     this.#count("misses");
     const compiled = yield* compileWork(graph, kernels, passes);
-    yield* this.#put(this.#cache, key, encodeProgramFile(compiled, key));
+    yield* this.#put(this.#cache, key, yield* encodeProgramFile(compiled, key));
     return compiled;
   }
 
-  /** What the cache has, if it can be used. A cache answers in its own time: compiling at once cannot ask it. */
+  /** What the cache has, if it can be used. */
   *#find(cache: ProgramCache, graph: Graph, key: ProgramKey): Work<StoredProgram | "unasked" | undefined> {
-    let asked = false;
+    let asked = true;
     let bytes: Uint8Array<ArrayBuffer> | undefined;
     yield {
-      run: async () => {
-        asked = true;
-        bytes = await cache.get(key.digest).catch((error: unknown) => this.#problem(error));
+      run: async (signal) => {
+        bytes = await this.#answer(async () => cache.get(key.digest), signal);
       },
-      runSync: () => undefined,
+      runSync: () => {
+        asked = cache.getSync !== undefined;
+        try {
+          bytes = cache.getSync?.(key.digest);
+        } catch (error) {
+          this.#problem(error);
+        }
+      },
     };
     if (!asked) return "unasked";
     if (!bytes) return undefined;
@@ -65,7 +71,17 @@ export class CachedCompiler {
   }
 
   *#put(cache: ProgramCache, key: ProgramKey, bytes: Uint8Array<ArrayBuffer>): Work<void> {
-    yield { run: () => cache.put(key.digest, bytes).catch((error: unknown) => this.#problem(error)), runSync: () => undefined };
+    const put = async (): Promise<void> => cache.put(key.digest, bytes);
+    yield { run: (signal) => this.#answer(put, signal), runSync: () => void this.#answer(put) };
+  }
+
+  /** What the cache answers; undefined when it fails, or when nobody waits any longer. */
+  async #answer<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+    try {
+      return await untilAborted(ask(), signal);
+    } catch (error) {
+      return signal?.aborted ? undefined : this.#problem(error);
+    }
   }
 
   #problem(error: unknown): undefined {

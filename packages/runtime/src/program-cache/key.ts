@@ -1,7 +1,8 @@
-import { type Graph, hashBytes, serializeGraph } from "@rlxjs/ir";
+import { type Graph, hashBytes, hashBytesWork, serializeGraph } from "@rlxjs/ir";
 import type { DeviceInfo } from "../backend.ts";
 import { keyText } from "../cache/key.ts";
 import { defaultPassOptions, type PassOptions } from "../passes/options.ts";
+import type { Work } from "../task.ts";
 import { libraryVersion } from "../version.ts";
 
 export interface ProgramKey {
@@ -18,12 +19,12 @@ export const formatVersion = 1;
  * The key of a graph's compiled form: that of compile caches, without a WeightStore, and the versions of library and format. The graph is
  * hashed as it is written, names and labels included, since reports show them; that is also far quicker than `hashGraph`.
  */
-export function programKey(graph: Graph, { device, kernelLibrary }: DeviceInfo, passes: Partial<PassOptions>): ProgramKey {
+export function* programKey(graph: Graph, { device, kernelLibrary }: DeviceInfo, passes: Partial<PassOptions>): Work<ProgramKey> {
   const text = JSON.stringify([
     formatVersion,
     libraryVersion,
     keyText({
-      graph: `sha256:${hashBytes(serializeGraph(graph))}`,
+      graph: `sha256:${yield* hashBytesWork(serializeGraph(graph))}`,
       device,
       kernelLibrary,
       passes: { ...defaultPassOptions, ...passes },

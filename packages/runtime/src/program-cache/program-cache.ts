@@ -5,6 +5,9 @@
 export interface ProgramCache {
   /** What was put under the key; undefined: nothing, or no longer. */
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** The same at once, for `compileSync`, which cannot use a cache without it. */
+  getSync?(key: string): Uint8Array<ArrayBuffer> | undefined;
+  /** Keep the bytes. `compile` waits for it, `compileSync` does not. */
   put(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
 
