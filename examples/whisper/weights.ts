@@ -47,8 +47,10 @@ export async function openWeights(directory: Directory, config: WhisperConfig): 
   const checkpoint = await openSafetensorsDirectory(directory);
   try {
     const shapes = Object.entries(weightShapes(config));
+    // The model without its head is stored without the prefix.
+    const storedAs = (name: string): string => [name, name.replace(/^model\./, "")].find((n) => checkpoint.has(n)) ?? name;
     for (const [name, shape] of shapes) {
-      const stored = checkpoint.info(name);
+      const stored = checkpoint.info(storedAs(name));
       if (`${stored.shape}` !== `${shape}` || !stored.dtype || !isFloat(stored.dtype))
         throw new ModelFileError({
           file: checkpoint.file,
@@ -57,7 +59,7 @@ export async function openWeights(directory: Directory, config: WhisperConfig): 
           given: `${stored.storedAs} [${stored.shape}]`,
         });
     }
-    const entries = await Promise.all(shapes.map(async ([name]) => [name, await checkpoint.tensor(name)] as const));
+    const entries = await Promise.all(shapes.map(async ([name]) => [name, await checkpoint.tensor(storedAs(name))] as const));
     return new WeightStore(entries, { onRelease: () => checkpoint[Symbol.dispose]() });
   } catch (error) {
     checkpoint[Symbol.dispose]();

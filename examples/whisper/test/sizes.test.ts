@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Rng, randomTensor } from "rlxjs";
+import { type DType, type JsonObject, Rng, randomTensor } from "rlxjs";
 import { afterAll, expect, test } from "vitest";
 import { difference, rowsOf } from "../golden.ts";
 import { Whisper } from "../whisper.ts";
@@ -11,9 +11,10 @@ import { oddSizes, writeCheckpoint } from "./support.ts";
 const folder = mkdtempSync(join(tmpdir(), "whisper-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const variants = [
+const variants: readonly { name: string; json: JsonObject; dtype: DType; shards: number; prefix?: boolean }[] = [
   { name: "odd sizes, logits of their own", json: {}, dtype: "f32", shards: 1 },
   { name: "f16 in three shards, tied, gelu", json: { tie_word_embeddings: true, activation_function: "gelu" }, dtype: "f16", shards: 3 },
+  { name: "names without a prefix", json: { decoder_layers: 1 }, dtype: "f32", shards: 2, prefix: false },
   { name: "bf16, relu", json: { activation_function: "relu" }, dtype: "bf16", shards: 1 },
   {
     name: "one head of the encoder, heads of one element in the decoder, silu",
@@ -21,11 +22,11 @@ const variants = [
     dtype: "f32",
     shards: 1,
   },
-] as const;
+];
 
-test.each(variants)("$name: the graphs compute what plain loops do", async ({ json, dtype, shards }) => {
-  const path = join(folder, `${dtype}-${shards}-${Object.keys(json).length}`);
-  await writeCheckpoint(path, { ...oddSizes, ...json }, { dtype, shards });
+test.each(variants)("$name: the graphs compute what plain loops do", async ({ name, json, ...stored }) => {
+  const path = join(folder, name);
+  await writeCheckpoint(path, { ...oddSizes, ...json }, stored);
   using model = await Whisper.open(path);
   const { melBins, encoder, vocab, decoder } = model.config;
   const rng = new Rng(8);

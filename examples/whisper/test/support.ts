@@ -35,16 +35,19 @@ export const oddSizes: JsonObject = {
   eos_token_id: 36,
 };
 
-/** Write a randomly initialised checkpoint: one file, or shards. */
+/** Write a randomly initialised checkpoint: one file, or shards; `prefix` false: as the model without its head is stored. */
 export async function writeCheckpoint(
   path: string,
   json: JsonObject,
-  { dtype = "f32" as DType, shards = 1, seed = 1 } = {},
+  { dtype = "f32" as DType, shards = 1, seed = 1, prefix = true } = {},
 ): Promise<void> {
   const rng = new Rng(seed);
   const tensors = Object.entries(weightShapes(parseConfig(json))).map(([name, shape]): [string, Tensor] => {
     const columns = shape.slice(1).reduce((a, b) => a * b, 1);
-    return [name, randomTensor(rng, dtype, shape, name.includes("bias") ? 0.1 : 1.2 / Math.sqrt(columns))];
+    return [
+      prefix ? name : name.replace(/^model\./, ""),
+      randomTensor(rng, dtype, shape, name.includes("bias") ? 0.1 : 1.2 / Math.sqrt(columns)),
+    ];
   });
   await mkdir(path, { recursive: true });
   await writeFile(join(path, "config.json"), JSON.stringify(json));
