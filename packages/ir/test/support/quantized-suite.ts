@@ -74,21 +74,19 @@ export function quantizedSuite(run: RunInto): void {
     }
   });
 
-  test.each([
-    [5, 0xbabe],
-    [6, 0xdeadbeef],
-    [8, 0xc25eed],
-    [8, 0xcafe],
-    [8, 0x12345678],
-  ] as const)("%i bits, seed %i of another generator", (bits, seed) => {
-    for (const codec of [kvCodec("mlx-native-v1", bits, 256), kvCodec("mlx-native-v1", bits, 512), kvCodec("lloyd-max-v2", bits, 256)]) {
-      const [store, expected] = [0, 1].map(() => new Store(codec, { heads: 4, capacity: 2 })) as [Store, Store];
-      const x = lcgGaussians(seed, 4 * codec.headDim);
-      quantize(run, store, Tensor.from("f32", [1, 1, x.length], x), { pos: int(1) });
-      for (let h = 0; h < 4; h++) expected.encode(0, 1, h, x.subarray(h * codec.headDim, (h + 1) * codec.headDim));
-      expect(sameBytes(store, expected)).toBe(true);
-    }
-  });
+  const seeds = [0xc25eed, 0xcafe, 0xbabe, 0xdeadbeef, 0x12345678];
+  test.each(([5, 6, 8] as const).flatMap((bits) => seeds.map((seed) => [bits, seed] as const)))(
+    "%i bits, seed %i of another generator",
+    (bits, seed) => {
+      for (const codec of [kvCodec("mlx-native-v1", bits, 256), kvCodec("mlx-native-v1", bits, 512), kvCodec("lloyd-max-v2", bits, 256)]) {
+        const [store, expected] = [0, 1].map(() => new Store(codec, { heads: 4, capacity: 2 })) as [Store, Store];
+        const x = lcgGaussians(seed, 4 * codec.headDim);
+        quantize(run, store, Tensor.from("f32", [1, 1, x.length], x), { pos: int(1) });
+        for (let h = 0; h < 4; h++) expected.encode(0, 1, h, x.subarray(h * codec.headDim, (h + 1) * codec.headDim));
+        expect(sameBytes(store, expected)).toBe(true);
+      }
+    },
+  );
 
   test("a range is its tokens one by one, across the end of a ring; K and V together are each alone", () => {
     const [k, v] = [kvCodec("lloyd-max-v2", 8, 64), kvCodec("mlx-native-v1", 4, 256)];
