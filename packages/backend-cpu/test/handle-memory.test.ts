@@ -59,6 +59,33 @@ describe.each(Object.keys(backends))("%s kernels", (kernels) => {
     expect(unhandled).toEqual([]);
   });
 
+  test("a run that is aborted while it runs leaves its handles, whatever they are fed", async () => {
+    using session = await open();
+    const slow = define("slow", (g) => {
+      let x = g.input("x", "f32", [1, 96, 96]);
+      for (let i = 0; i < 400; i++) x = g.softmax(g.matmul(x, x));
+      return { y: x };
+    });
+    using compiled = session.compileSync(slow);
+    const x = Tensor.from(
+      "f32",
+      [1, 96, 96],
+      Array.from({ length: 96 * 96 }, (_, i) => Math.sin(i)),
+    );
+    compiled.bindGpuHandle("x", x);
+    await compiled.prepare();
+    for (const feed of ["y", { output: "y", srcRow: 3, dstRow: 0, rows: 90 }] as const) {
+      compiled.setGpuHandleFeed("x", feed);
+      const stop = new AbortController();
+      const run = compiled.run({ signal: stop.signal });
+      await nextTask();
+      stop.abort("enough");
+      await expect(run).rejects.toBe("enough");
+      expect(compiled.readGpuHandle("x")).toEqual(x);
+    }
+    expect(compiled.stats()).toMatchObject({ runs: 0, deviceCopyBytes: 0 });
+  });
+
   test("memory that outputs were computed into goes when they no longer stay on the device", async () => {
     using session = await open();
     using compiled = session.compileSync(walk);

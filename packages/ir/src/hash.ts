@@ -24,10 +24,10 @@ const digest = (json: Json): string => hashBytes(new TextEncoder().encode(canoni
 const constants = new WeakMap<Tensor, string>();
 
 /** Content hash of a constant: dtype, shape and bytes. */
-function constantHash(t: Tensor): string {
+function* constantHash(t: Tensor): Generator<undefined, string> {
   const known = constants.get(t);
   if (known !== undefined) return known;
-  const hash = digest([t.dtype, t.shape, hashBytes(t.bytes)]);
+  const hash = digest([t.dtype, t.shape, yield* hashBytesWork(t.bytes)]);
   constants.set(t, hash);
   return hash;
 }
@@ -38,6 +38,12 @@ function constantHash(t: Tensor): string {
  * numbers, nor of nodes that reach no output and no state. A Merkle hash: a node is its op over its operands' hashes.
  */
 export function hashGraph(graph: Graph): string {
+  const work = hashGraphWork(graph);
+  for (let step = work.next(); ; step = work.next()) if (step.done) return step.value;
+}
+
+/** The same, interruptible: yields after every node. */
+export function* hashGraphWork(graph: Graph): Generator<undefined, string> {
   const nodes: string[] = [];
   const signature: string[] = [];
   const impure = new Map<string, number>();
@@ -47,7 +53,7 @@ export function hashGraph(graph: Graph): string {
   };
   for (const node of graph.nodes) {
     const { traits } = opByName(node.op);
-    let hash = digest([node.op, node.inputs.map(operand), attrsOf(graph, node), node.outputs.map((v) => typeOf(graph, v))]);
+    let hash = digest([node.op, node.inputs.map(operand), yield* attrsOf(graph, node), node.outputs.map((v) => typeOf(graph, v))]);
     if (traits.impure) {
       // Two draws of random numbers are two nodes, even if all else agrees.
       const seen = impure.get(hash) ?? 0;
@@ -56,6 +62,7 @@ export function hashGraph(graph: Graph): string {
     }
     nodes.push(hash);
     if (traits.leaf === "input" || traits.leaf === "param" || traits.leaf === "state" || traits.writes !== undefined) signature.push(hash);
+    yield;
   }
   return digest({
     outputs: graph.outputs.map((o) => [o.name, operand(o.value)]),
@@ -67,11 +74,11 @@ export function hashGraph(graph: Graph): string {
 }
 
 /** Attributes; a constant's number in the graph says nothing, its data does. */
-function attrsOf(graph: Graph, node: Node): Json {
+function* attrsOf(graph: Graph, node: Node): Generator<undefined, Json> {
   const json = attrToJson(node.attrs);
   if (opByName(node.op).traits.leaf !== "constant") return json;
   const tensor = graph.constants[Number(node.attrs.index)];
-  return tensor ? constantHash(tensor) : json;
+  return tensor ? yield* constantHash(tensor) : json;
 }
 
 function typeOf(graph: Graph, id: number): Json {

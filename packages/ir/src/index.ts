@@ -14,7 +14,7 @@ export { exportDot } from "./export-dot.ts";
 export { exportMermaid } from "./export-mermaid.ts";
 export * from "./float.ts";
 export * from "./graph.ts";
-export { hashBytes, hashBytesWork, hashGraph } from "./hash.ts";
+export { hashBytes, hashBytesWork, hashGraph, hashGraphWork } from "./hash.ts";
 export * from "./hir/index.ts";
 export { type GraphSummary, type OpCost, summarizeGraph, summaryText } from "./inspect.ts";
 export * from "./kv-codec/index.ts";

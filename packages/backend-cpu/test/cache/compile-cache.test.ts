@@ -98,6 +98,19 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     expect(new Set(texts).size).toBe(texts.length);
   });
 
+  test("a graph with large constants is hashed in slices", async () => {
+    using cache = new CompileCache(session);
+    const graph = define("big", (g) => ({ y: g.add(g.input("x", "f32", [1]), g.constant(Tensor.zeros("f32", [2 ** 22]))) }));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const started = performance.now();
+    using lease = await cache.compile(graph);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan((performance.now() - started) / 50);
+    expect(cache.has(graph)).toBe(true);
+    expect(lease.compiled.name).toBe("big");
+  });
+
   test("requests during a compile share it", async () => {
     using cache = new CompileCache(session, { maxBytes: 0 });
     let builds = 0;

@@ -1,5 +1,5 @@
 import { define, dim, type Graph, Tensor } from "@rlxjs/ir";
-import { BucketedCompileCache, BusyError, CompileCache, Session, singleBucket } from "@rlxjs/runtime";
+import { BucketedCompileCache, BusyError, CompileCache, Session, singleBucket, UseAfterDisposeError } from "@rlxjs/runtime";
 import { afterAll, describe, expect, test } from "vitest";
 import "@rlxjs/backend-cpu";
 
@@ -53,6 +53,20 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
     const run = lease.compiled.run({ inputs });
     await expect(lease.compiled.run({ inputs })).rejects.toThrow(BusyError);
     await run;
+  });
+
+  test("a run whose lease has ended by its turn is refused, whether the graph is still there or not", async () => {
+    using cache = new CompileCache(session);
+    const get = () => cache.getOrCompile("double", () => define("double", (g) => ({ y: g.mul(g.input("x", "f32", [1]), 2) })));
+    using first = await get();
+    const ended = await get();
+    const inputs = { x: new Float32Array(1) };
+    const running = first.run({ inputs });
+    const waiting = ended.run({ inputs });
+    ended[Symbol.dispose]();
+    await expect(waiting).rejects.toThrow(UseAfterDisposeError);
+    expect((await running).y.toArray()).toEqual([0]);
+    await expect(ended.run({ inputs })).rejects.toThrow(UseAfterDisposeError);
   });
 
   test("a run that is aborted while it waits rejects at once, and those behind it run; a failed one is no hindrance", async () => {

@@ -67,11 +67,11 @@ export function directoryProgramCache(path: string, { maxBytes = DEFAULT_BYTES }
         await mkdir(path, { recursive: true });
         await writeFile(temporary, bytes);
         await rename(temporary, file);
+        await trim(path, maxBytes);
       } catch (cause) {
         await rm(temporary, { force: true }).catch(() => undefined);
         fail("write to", path, cause);
       }
-      await trim(path, maxBytes);
     },
   };
 }

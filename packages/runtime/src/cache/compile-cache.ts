@@ -2,7 +2,7 @@ import { type Graph, type HirModule, lowerHir, lowerHirWork } from "@rlxjs/ir";
 import type { CompileOptions, Session } from "../session.ts";
 import { runInSlices } from "../task.ts";
 import { type CacheStats, CompiledLru } from "./compiled-lru.ts";
-import { compileKey, keyText } from "./key.ts";
+import { type CompileKey, compileKey, compileKeyWork, keyText } from "./key.ts";
 import { CompiledLease } from "./lease.ts";
 
 /** What a session compiles. */
@@ -38,7 +38,8 @@ export class CompileCache implements Disposable {
   async compile<Out extends string>(source: CompileSource<Out>, options: CachedCompileOptions = {}): Promise<CompiledLease<Out>> {
     const { weights, params = (name: string) => weights?.get(name), signal } = options;
     const graph = "symbols" in source ? source : await runInSlices(lowerHirWork(source, params), signal);
-    return this.#acquire(graph, () => graph, options);
+    const key = await runInSlices(compileKeyWork(graph, this.#session.info, options), signal);
+    return this.#acquire(key, () => graph, options);
   }
 
   /**
@@ -50,7 +51,7 @@ export class CompileCache implements Disposable {
     build: () => CompileSource<Out> | Promise<CompileSource<Out>>,
     options: CachedCompileOptions = {},
   ): Promise<CompiledLease<Out>> {
-    return this.#acquire(recipe, build, options);
+    return this.#acquire(compileKey(recipe, this.#session.info, options), build, options);
   }
 
   /** The same as `compile`, at once. BusyError while an equal graph is being compiled for somebody who waits. */
@@ -85,12 +86,11 @@ export class CompileCache implements Disposable {
   }
 
   async #acquire<Out extends string>(
-    graph: Graph | string,
+    key: CompileKey,
     build: () => CompileSource<Out> | Promise<CompileSource<Out>>,
     { signal, ...options }: CachedCompileOptions,
   ): Promise<CompiledLease<Out>> {
-    const key = keyText(compileKey(graph, this.#session.info, options));
     const compile = async (stop: AbortSignal) => this.#session.compile(await build(), { ...options, signal: stop });
-    return new CompiledLease(await this.#lru.acquire(key, compile, signal));
+    return new CompiledLease(await this.#lru.acquire(keyText(key), compile, signal));
   }
 }

@@ -1,6 +1,7 @@
-import { type Graph, hashGraph } from "@rlxjs/ir";
+import { type Graph, hashGraph, hashGraphWork } from "@rlxjs/ir";
 import type { Device, DeviceInfo } from "../backend.ts";
 import { defaultPassOptions, type PassOptions } from "../passes/options.ts";
+import type { Work } from "../task.ts";
 import type { WeightStore } from "../weights.ts";
 
 /** What a compiled graph depends on. */
@@ -30,9 +31,17 @@ function storeNumber(store: WeightStore): number {
 }
 
 /** The key of a graph, or of what a recipe (a text that stands for the graph) builds. */
-export function compileKey(graph: Graph | string, { device, kernelLibrary }: DeviceInfo, { weights, passes }: KeyOptions = {}): CompileKey {
+export const compileKey = (graph: Graph | string, info: DeviceInfo, options: KeyOptions = {}): CompileKey =>
+  keyOf(typeof graph === "string" ? `recipe:${graph}` : `sha256:${hashGraph(graph)}`, info, options);
+
+/** The key of a graph as work that may be interrupted: hashing takes its time, where constants are large. */
+export function* compileKeyWork(graph: Graph, info: DeviceInfo, options: KeyOptions): Work<CompileKey> {
+  return keyOf(`sha256:${yield* hashGraphWork(graph)}`, info, options);
+}
+
+function keyOf(graph: CompileKey["graph"], { device, kernelLibrary }: DeviceInfo, { weights, passes }: KeyOptions): CompileKey {
   return {
-    graph: typeof graph === "string" ? `recipe:${graph}` : `sha256:${hashGraph(graph)}`,
+    graph,
     device,
     kernelLibrary,
     passes: { ...defaultPassOptions, ...passes },

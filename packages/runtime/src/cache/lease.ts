@@ -30,10 +30,12 @@ export class CompiledLease<Out extends string = string> implements Disposable {
     return this.#compiled;
   }
 
-  /** Run the graph after the runs that other users asked for before. Aborted while it waits, it rejects at once and never runs. */
+  /**
+   * Run the graph after the runs that other users asked for before. Aborted while it waits, it rejects at once and never runs; nor does it when
+   * the lease has ended by its turn.
+   */
   async run(options: RunOptions<Out> = {}): Promise<Outputs<Out>> {
-    const { compiled } = this;
-    return await this.#turns.take(() => compiled.run(options), options.signal);
+    return await this.#turns.take(() => this.compiled.run(options), options.signal);
   }
 
   [Symbol.dispose](): void {
