@@ -4,7 +4,7 @@ export default defineConfig({
   resolve: { conditions: ["@rlxjs/source"] },
   ssr: { resolve: { conditions: ["@rlxjs/source"] } },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "docs/test/**/*.test.ts", "bench/test/**/*.test.ts"],
+    include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "docs/test/**/*.test.ts", "bench/test/**/*.test.ts", "native/softmetal/test/**/*.test.ts"],
     setupFiles: ["packages/backend-cpu/test/setup.ts"],
     pool: "forks",
     maxWorkers: 2,

@@ -79,6 +79,7 @@ struct msl_library {
   int kernel_count;
   const MSL_GENERIC msl_function_constant *constants;
   int constant_count;
+  bool checked;  // built with instrumentation
 };
 
 enum msl_operation {

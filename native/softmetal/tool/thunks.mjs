@@ -52,7 +52,7 @@ export function thunks(entries, { constants, derived }) {
     table("msl_kernel", "msl_kernels", kernels),
     table("msl_function_constant", "msl_constants", values),
     `extern "C" { extern __global const msl_library msl_library_table;`,
-    `__global const msl_library msl_library_table = {msl_kernels, ${entries.length}, msl_constants, ${constants.length}}; }`,
+    `__global const msl_library msl_library_table = {msl_kernels, ${entries.length}, msl_constants, ${constants.length}, __has_feature(thread_sanitizer)}; }`,
     `extern "C" void msl_derive() { ${derived.map(({ name, expression }) => `${name} = ${expression};`).join(" ")} }`,
     "",
   ].join("\n");

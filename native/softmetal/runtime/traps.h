@@ -1,0 +1,15 @@
+#pragma once
+
+namespace softmetal {
+
+// From now on signals that kernels raise on this thread of the CPU (bad addresses, division by zero, bounds traps) end their threadgroup; all others go to the
+// handlers that were there before.
+class TrapGuard {
+ public:
+  TrapGuard();
+  TrapGuard(const TrapGuard &) = delete;
+  TrapGuard &operator=(const TrapGuard &) = delete;
+  ~TrapGuard();
+};
+
+}  // namespace softmetal

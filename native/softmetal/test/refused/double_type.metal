@@ -1,0 +1,6 @@
+#include <metal_stdlib>
+using namespace metal;
+kernel void k(device float *o [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+  double x = o[i];
+  o[i] = float(x);
+}

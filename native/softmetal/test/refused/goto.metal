@@ -1,0 +1,7 @@
+#include <metal_stdlib>
+using namespace metal;
+kernel void k(device float *o [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+again:
+  o[i] += 1;
+  if (o[i] < 3) goto again;
+}

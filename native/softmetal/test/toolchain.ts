@@ -1,0 +1,21 @@
+import { describe, expect, test } from "vitest";
+import { installCommand, missingTools } from "../tool/toolchain.mjs";
+
+const missing = process.platform === "linux" ? missingTools() : [`this is ${process.platform}, software Metal runs on Linux`];
+
+/**
+ * Tests that need clang. Without it they are shown as not run, with the way to get it; where an environment says CI, that is a failure.
+ */
+export function describeWithToolchain(title: string, tests: () => void): void {
+  if (missing.length === 0) {
+    describe(title, tests);
+    return;
+  }
+  const message = `${missing.join("; ")}. To run these tests: npm run setup:softmetal (${installCommand})`;
+  if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
+    test(title, () => expect.fail(`CI needs the toolchain of software Metal: ${message}`));
+  } else {
+    describe(title, () => test.skip(`NOT RUN: ${message}`, () => {}));
+    process.stderr.write(`software Metal: "${title}" was not run: ${message}\n`);
+  }
+}
