@@ -16,16 +16,20 @@ const { encoder, decoder, width, melBins, vocab, startId } = model.config;
 console.log(`${encoder.layers} encoder layers, ${decoder.layers} decoder layers, width ${width}, ${vocab} tokens in the vocabulary`);
 const golden = await readGolden(path);
 if (golden)
-  await check(golden); // => greedy, 2 at once, states on the device: 40 of 40 tokens
+  await check(golden); // => 14 of 14 comparisons hold
 else await listen();
 
 async function check(expected: Golden): Promise<void> {
+  let [good, all] = [0, 0];
   for await (const finding of compare(model, expected, { signal })) {
     const { what, off, tokens } = finding;
     const same = tokens ? `${tokens.same} of ${tokens.of} tokens, ` : "";
     console.log(`${holds(finding) ? "ok  " : "FAIL"} ${what}: ${same}off by ${off.toExponential(1)}`);
-    if (!holds(finding)) process.exitCode = 1;
+    all++;
+    if (holds(finding)) good++;
   }
+  console.log(`${good} of ${all} comparisons hold`);
+  if (good < all) process.exitCode = 1;
 }
 
 async function listen(): Promise<void> {
