@@ -224,33 +224,37 @@ bool is_cache(const Attention& a, const Side& s, size_t sequences) {
 // Operands of the shapes that `a` says.
 const char* check(const Attention& a) {
   const size_t sequences = a.sequences ? extent(*a.keys.data, 0) : a.batch;
-  if (!has_shape(*a.q, {a.batch, a.queries, a.heads * a.keys.dim}) || !is_vector_float(a.q->dtype)) return "attention: q: expected floats [B, Sq, H*D]";
-  if (!is_cache(a, a.keys, sequences)) return "attention: k: expected vectors of the heads";
-  if (!is_cache(a, a.values, sequences)) return "attention: v: expected vectors of the heads";
-  if (!has_shape(*a.out, {a.batch, a.queries, a.heads * a.values.dim}) || !is_vector_float(a.out->dtype)) return "attention: output: expected floats [B, Sq, H*Dv]";
+  if (!has_shape(*a.q, {a.batch, a.queries, a.heads * a.keys.dim}) || !is_vector_float(a.q->dtype)) return "q: expected floats [B, Sq, H*D]";
+  if (!is_cache(a, a.keys, sequences)) return "k: expected vectors of the heads";
+  if (!is_cache(a, a.values, sequences)) return "v: expected vectors of the heads";
+  if (!has_shape(*a.out, {a.batch, a.queries, a.heads * a.values.dim}) || !is_vector_float(a.out->dtype)) return "output: expected floats [B, Sq, H*Dv]";
   for (const rlx_tensor* t : {a.q_pos, a.kv_len, a.ring_start})
-    if (!is_position(t, a.batch)) return "attention: qPos, kvLen, ringStart: expected an integer, or one per sequence";
-  if (a.sequences && (a.sequences->rank == 0 || !is_position(a.sequences, a.batch))) return "attention: slots: expected one integer per sequence";
-  if (a.sinks && (!has_shape(*a.sinks, {a.heads}) || !is_vector_float(a.sinks->dtype))) return "attention: sinks: expected floats [H]";
+    if (!is_position(t, a.batch)) return "qPos, kvLen, ringStart: expected an integer, or one per sequence";
+  if (a.sequences && (a.sequences->rank == 0 || !is_position(a.sequences, a.batch))) return "slots: expected one integer per sequence";
+  if (a.sinks && (!has_shape(*a.sinks, {a.heads}) || !is_vector_float(a.sinks->dtype))) return "sinks: expected floats [H]";
   if (const rlx_tensor* m = a.mask.tensor) {
-    if (a.mask.keep ? m->dtype != RLX_BOOL : !is_vector_float(m->dtype)) return "attention: mask: dtype";
+    if (a.mask.keep ? m->dtype != RLX_BOOL : !is_vector_float(m->dtype)) return "mask: dtype";
     const size_t extents[] = {a.batch, a.heads, a.queries, a.capacity};
     for (int32_t i = 0; i < m->rank; i++)
-      if (m->dims[i] != 1 && extent(*m, i) != extents[mask_axis(*m, a.mask.keep, i)]) return "attention: mask: expected a shape that broadcasts";
+      if (m->dims[i] != 1 && extent(*m, i) != extents[mask_axis(*m, a.mask.keep, i)]) return "mask: expected a shape that broadcasts";
   }
+  const int64_t capacity = static_cast<int64_t>(a.capacity), last = capacity > 0 ? capacity - 1 : 0, last_sequence = static_cast<int64_t>(sequences) - 1;
   for (size_t b = 0; b < a.batch; b++) {
-    const int64_t n = kv_length(a, b), first = integer(a.ring_start, b, 0), position = integer(a.q_pos, b, 0), sequence = integer(a.sequences, b, 0);
-    if (n < 0 || static_cast<size_t>(n) > a.capacity) return "attention: kvLen is out of range";
-    if (first < 0 || (first > 0 && static_cast<size_t>(first) >= a.capacity)) return "attention: ringStart is out of range";
-    if (position < -kFarthest || position > kFarthest) return "attention: qPos is out of range";
-    if (sequence < 0 || (a.sequences && static_cast<size_t>(sequence) >= sequences)) return "attention: slots is out of range";
+    const auto outside = [b](const char* name, int64_t least, int64_t most, int64_t value) -> const char* {
+      if (value >= least && value <= most) return nullptr;
+      return rlx_message("%s of sequence %zu: expected %" PRId64 " to %" PRId64 ", got %" PRId64, name, b, least, most, value);
+    };
+    if (const char* wrong = outside("kvLen", 0, capacity, kv_length(a, b))) return wrong;
+    if (const char* wrong = outside("ringStart", 0, last, integer(a.ring_start, b, 0))) return wrong;
+    if (const char* wrong = outside("qPos", -kFarthest, kFarthest, integer(a.q_pos, b, 0))) return wrong;
+    if (const char* wrong = outside("slots", 0, last_sequence, integer(a.sequences, b, 0))) return wrong;
   }
   return nullptr;
 }
 
 // Attributes and operands; shapes are not yet checked.
 const char* read(const rlx_args* args, Attention& a) {
-  if (args->n_in < 3 || args->n_out != 1 || args->n_params < 11) return "attention: operands";
+  if (args->n_in < 3 || args->n_out != 1 || args->n_params < 11) return "operands";
   const auto optional = [&](size_t i) { return i < args->n_in && args->in[i].data ? &args->in[i] : nullptr; };
   const double* p = args->params;
   const rlx_tensor *k = &args->in[1], *v = &args->in[2];
@@ -262,24 +266,24 @@ const char* read(const rlx_args* args, Attention& a) {
   a.ring_start = optional(7);
   a.sequences = optional(8);
   a.head_major = p[8] != 0;
-  if (a.q->rank != 3 || k->rank != (a.head_major ? 4 : 3) || a.out->rank != 3) return "attention: operands: ranks";
+  if (a.q->rank != 3 || k->rank != (a.head_major ? 4 : 3) || a.out->rank != 3) return "operands: ranks";
   const rlx_tensor* mask = optional(3);
-  if (mask && mask->rank > 4) return "attention: mask: more than 4 axes";
+  if (mask && mask->rank > 4) return "mask: more than 4 axes";
   a.mask = mask_of(mask, p[7] != 0);
   a.batch = extent(*a.q, 0);
   a.queries = extent(*a.q, 1);
   a.heads = RLX_BASE::size_param(args, 0);
   a.kv_heads = RLX_BASE::size_param(args, 1);
-  if (a.kv_heads == 0 || a.heads == 0 || a.heads % a.kv_heads != 0) return "attention: numHeads: expected a multiple of numKvHeads";
+  if (a.kv_heads == 0 || a.heads == 0 || a.heads % a.kv_heads != 0) return "numHeads: expected a multiple of numKvHeads";
   a.scale = static_cast<float>(p[3]);
   a.softcap = static_cast<float>(p[4]);
   a.window = static_cast<int64_t>(RLX_BASE::size_param(args, 5));
   a.causal = p[6] != 0;
   a.capacity = extent(*k, a.head_major ? 2 : 1);
   const size_t dim = RLX_BASE::size_param(args, 2), value_dim = extent(*a.out, 2) / a.heads;
-  if (dim > kMaxDim || value_dim > kMaxDim) return "attention: heads are too wide";
-  if (!describe(a.keys, k, optional(9), p[9], dim)) return "attention: k: expected floats, q8_0, or codes and norms";
-  if (!describe(a.values, v, optional(10), p[10], value_dim)) return "attention: v: expected floats, q8_0, or codes and norms";
+  if (dim > kMaxDim || value_dim > kMaxDim) return "heads are too wide";
+  if (!describe(a.keys, k, optional(9), p[9], dim)) return "k: expected floats, q8_0, or codes and norms";
+  if (!describe(a.values, v, optional(10), p[10], value_dim)) return "v: expected floats, q8_0, or codes and norms";
   return check(a);
 }
 

@@ -63,6 +63,16 @@ const experts = (list: readonly number[]): Failing => ({
   def: ops.groupedLinear,
   slots: [random("f32", 2, 4), random("f32", 3, 5, 4), Tensor.from("i32", [2, 1], list)],
 });
+/** Two sequences of eight keys. */
+const attend = (places: Readonly<Partial<Record<"qPos" | "kvLen" | "ringStart" | "slots", Tensor>>>): Failing => ({
+  def: ops.attention,
+  slots: [
+    random("f32", 2, 1, 4),
+    ...[random("f16", 2, 8, 4), random("f16", 2, 8, 4), undefined],
+    ...[places.qPos, places.kvLen, undefined, places.ringStart, places.slots, undefined, undefined],
+  ],
+  attrs: { numHeads: 1, numKvHeads: 1, headDim: 4 },
+});
 const ring = { ring: true };
 
 const failing: Readonly<Record<string, Failing>> = {
@@ -103,6 +113,15 @@ const failing: Readonly<Record<string, Failing>> = {
   "decoding more than there is": dequantize(4, int(0), { tokens: 5, ...ring }),
   "decoding without capacity": dequantize(0, int(0), {}),
   "decoding below 0": dequantize(4, int(-1), ring),
+  "more keys than a cache has": attend({ kvLen: ints(8, 9) }),
+  "fewer keys than none": attend({ kvLen: long(-(2n ** 63n)) }),
+  "a ring that begins beyond its end": attend({ ringStart: ints(7, 8) }),
+  "what is wrong with the first row comes first": attend({ kvLen: ints(8, 9), slots: ints(9, 9) }),
+  "a ring that begins below 0": attend({ ringStart: int(-1) }),
+  "a query too far": attend({ qPos: long(2n ** 53n + 1n) }),
+  "a query too far below 0": attend({ qPos: long(-(2n ** 63n)) }),
+  "keys of a sequence that is not there": attend({ slots: ints(1, 2) }),
+  "keys of a sequence below 0": attend({ slots: ints(-1, 0) }),
   "an index of gather": { def: ops.gather, slots: [random("f32", 2, 3), ints(1, 3, 9)], attrs: { axis: 1 } },
   "an index below 0": { def: ops.gather, slots: [random("f32", 2, 3), long(-(2n ** 63n))] },
   "an index of an empty axis": { def: ops.gather, slots: [random("f32", 0, 3), int(0)] },
@@ -174,6 +193,15 @@ test("steps that fail say the same on every backend, with what is expected and w
     decoding more than there is: tokens: expected at most the 4 slots of packed, got 5
     decoding without capacity: tokens: expected at most the 0 slots of packed, got 1
     decoding below 0: pos of sequence 0: expected 0 to 9007199254740990 for 1 tokens in the 4 slots of packed, got -1
+    more keys than a cache has: kvLen of sequence 1: expected 0 to 8, got 9
+    fewer keys than none: kvLen of sequence 0: expected 0 to 8, got -9223372036854775808
+    a ring that begins beyond its end: ringStart of sequence 1: expected 0 to 7, got 8
+    what is wrong with the first row comes first: slots of sequence 0: expected 0 to 1, got 9
+    a ring that begins below 0: ringStart of sequence 0: expected 0 to 7, got -1
+    a query too far: qPos of sequence 0: expected -9007199254740992 to 9007199254740992, got 9007199254740993
+    a query too far below 0: qPos of sequence 0: expected -9007199254740992 to 9007199254740992, got -9223372036854775808
+    keys of a sequence that is not there: slots of sequence 1: expected 0 to 1, got 2
+    keys of a sequence below 0: slots of sequence 0: expected 0 to 1, got -1
     an index of gather: index 1: expected 0 to 2, got 3
     an index below 0: index 0: expected 0 to 1, got -9223372036854775808
     an index of an empty axis: index 0: expected 0 to -1, got 0

@@ -18,7 +18,7 @@ export function natural(op: string, args: Args, name: string, otherwise?: number
   return asNatural(op, name, args[name] ?? otherwise);
 }
 
-function asNatural(op: string, name: string, value: unknown): number {
+export function asNatural(op: string, name: string, value: unknown): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
     throw new AttrError(op, `${name}: expected an integer of at least 0, got ${shown(value)}`);
   return value;

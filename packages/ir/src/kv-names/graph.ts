@@ -3,7 +3,7 @@ import { mulDims } from "../dim.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import { showType } from "../shape.ts";
 import { shown } from "../shown.ts";
-import { type Args, checkNames } from "./args.ts";
+import { type Args, asNatural, checkNames } from "./args.ts";
 import { operandsOf, ringOf } from "./eager.ts";
 import { type KvCopySpec, type KvForm, kvForms } from "./table.ts";
 
@@ -60,7 +60,7 @@ export function placeOf(g: Builder, op: string, args: Args, name: string): Value
   if (value === undefined) return undefined;
   if (value instanceof Value) return value;
   if (typeof value !== "number") throw new AttrError(op, `${name}: expected a value or a number, got ${shown(value)}`);
-  return g.constant(value, "i64");
+  return g.constant(asNatural(op, name, value), "i64");
 }
 
 /** kvCacheLinearizeRing in a graph; the next version of dst. */

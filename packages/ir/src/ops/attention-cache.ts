@@ -93,30 +93,30 @@ export interface Placement {
   readonly sequence: number;
 }
 
-/** @throws RunError for lengths, ring starts and slots that the cache does not have. */
+/** Bound of query positions, on every backend. */
+const farthest = 2 ** 53;
+
+/** @throws RunError for lengths, ring starts and slots that the cache does not have, and positions that are too far. */
 export function placements(
   { q, k, qPos, kvLen, ringStart, slots }: AttentionOperands<Tensor>,
   kvLayout: "token" | "head",
 ): { readonly capacity: number; readonly rows: readonly Placement[] } {
   const [batch = 0, sq = 0] = q.shape;
   const capacity = k.shape[kvLayout === "token" ? 1 : 2] ?? 0;
-  const expectIn = (name: string, b: number, value: number, max: number): number => {
-    if (value < 0 || value > max) throw new RunError("attention", `${name} of sequence ${b}: expected 0 to ${max}, got ${value}`);
-    return value;
-  };
-  const lengths = perSequence(kvLen, batch, () => capacity).map((n, b) => expectIn("kvLen", b, n, capacity));
-  const starts = perSequence(qPos, batch, (b) => (lengths[b] ?? 0) - sq);
-  const firsts = perSequence(ringStart, batch, () => 0).map((n, b) => expectIn("ringStart", b, n, Math.max(0, capacity - 1)));
-  const sequences = perSequence(slots, batch, (b) => b).map((n, b) => expectIn("slots", b, n, (k.shape[0] ?? 0) - 1));
-  const rows = lengths.map((length, b): Placement => {
-    return { length, start: starts[b] ?? 0, first: firsts[b] ?? 0, sequence: sequences[b] ?? 0 };
+  const sequences = k.shape[0] ?? 0;
+  const rows = Array.from({ length: batch }, (_, b): Placement => {
+    const at = (name: string, t: Tensor | undefined, otherwise: number, least: number, most: number): number => {
+      const value = t?.getInt(t.shape.length === 0 ? 0 : b) ?? BigInt(otherwise);
+      if (value < least || value > most)
+        throw new RunError("attention", `${name} of sequence ${b}: expected ${least} to ${most}, got ${value}`);
+      return Number(value);
+    };
+    const length = at("kvLen", kvLen, capacity, 0, capacity);
+    const first = at("ringStart", ringStart, 0, 0, Math.max(0, capacity - 1));
+    const start = at("qPos", qPos, length - sq, -farthest, farthest);
+    return { length, start, first, sequence: at("slots", slots, b, 0, sequences - 1) };
   });
   return { capacity, rows };
-}
-
-/** A scalar or per-sequence integer operand as numbers. */
-function perSequence(t: Tensor | undefined, batch: number, fallback: (b: number) => number): number[] {
-  return Array.from({ length: batch }, (_, b) => (t ? Number(t.getInt(t.shape.length === 0 ? 0 : b)) : fallback(b)));
 }
 
 /** The largest L2 norm of a head vector, and the largest absolute value; what is not finite does not count. */

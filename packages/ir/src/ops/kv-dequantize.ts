@@ -5,7 +5,7 @@ import { kvCodecNamed } from "../kv-codec/format.ts";
 import { fwhtThenSign } from "../kv-codec/hadamard.ts";
 import { attr, defineOp, input } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
-import { eachVector, expectElements, type KvPlaces, planKvTensors } from "./kv-plan.ts";
+import { eachVector, expectElements, type KvPlaces, planKvWrite } from "./kv-plan.ts";
 import { inferKvStore, type KvStore, vectorOf } from "./kv-quantize-rules.ts";
 import { kvDequantizeSamples } from "./kv-quantize-samples.ts";
 import { expectShape } from "./rules.ts";
@@ -40,7 +40,7 @@ export function decodeStore(
   if (rows * heads > 0 && tokens > capacity)
     throw new RunError(op, `${at.names?.tokens ?? "tokens"}: expected at most the ${capacity} slots of packed, got ${tokens}`);
   const sizes = { cache: names.packed, sequences: rows, capacity, rows, tokens, width: heads };
-  const runs = planKvTensors(op, sizes, at, { ring, trim: false });
+  const runs = planKvWrite(op, sizes, at, { ring, trim: false });
   const codec = kvCodecNamed(op, names.codec, attrs.codec, headDim);
   const values = new Float32Array(out.data.buffer, out.data.byteOffset, out.size);
   eachVector(runs, { order: layout, heads, slots: capacity }, { order: "token", heads, slots: tokens }, (from, to) => {

@@ -111,16 +111,6 @@ export interface KvRun {
   readonly count: number;
 }
 
-/** Places as numbers, where they are not tensors. */
-export interface KvPlaceLists extends KvPlaceNames {
-  readonly pos: ArrayLike<number>;
-  readonly slots?: ArrayLike<number> | undefined;
-  readonly tokens?: ArrayLike<number> | undefined;
-  readonly srcTokOffset?: ArrayLike<number> | undefined;
-  /** A number as errors show it, where the lists may have lost bits of it. */
-  readonly exact?: (place: KvPlace, row: number) => bigint | undefined;
-}
-
 /**
  * What a write does, as runs without a wrap; at most two per sequence of the source, which may be none. A sequence of zero tokens is
  * left alone, whatever its position.
@@ -129,32 +119,33 @@ export interface KvPlaceLists extends KvPlaceNames {
 export function planKvWrite(
   op: string,
   sizes: KvSizes,
-  places: KvPlaceLists,
+  places: KvPlaces<Tensor>,
   { ring, trim }: Pick<KvPlaceAttrs, "ring" | "trim">,
 ): KvRun[] {
   const { cache, capacity } = sizes;
   const runs: KvRun[] = [];
   const taken = new Map<number, number>();
   for (let row = 0; row < (sizes.width === 0 ? 0 : sizes.rows); row++) {
+    const exact = (what: KvPlace): bigint | undefined => places[what]?.getInt(places[what].shape.length === 0 ? 0 : row);
+    // What a double rounds is far out of every bound.
+    const at = (what: KvPlace, otherwise: number): number => Number(exact(what) ?? otherwise);
     const fail = (what: KvPlace, expected: string, got: number): RunError =>
-      new RunError(op, `${places.names?.[what] ?? what} of sequence ${row}: expected ${expected}, got ${places.exact?.(what, row) ?? got}`);
-    const at = (list: ArrayLike<number> | undefined, otherwise: number): number =>
-      list === undefined ? otherwise : (list[list.length === 1 ? 0 : row] ?? otherwise);
-    const offset = at(places.srcTokOffset, 0);
-    const tokens = at(places.tokens, sizes.tokens - offset);
+      new RunError(op, `${places.names?.[what] ?? what} of sequence ${row}: expected ${expected}, got ${exact(what) ?? got}`);
+    const offset = at("srcTokOffset", 0);
+    const tokens = at("tokens", sizes.tokens - offset);
     if (tokens === 0) continue;
     if (offset < 0 || offset > sizes.tokens) throw fail("srcTokOffset", `0 to ${sizes.tokens}, the tokens of the source`, offset);
     if (tokens < 0 || offset + tokens > sizes.tokens)
       throw fail("tokens", `0 to ${sizes.tokens - offset}, the tokens of the source from ${offset} on`, tokens);
     if (capacity === 0) throw new RunError(op, `${cache}: expected a capacity of at least 1 for ${tokens} tokens, got 0`);
-    const sequence = places.slots?.[row] ?? row;
+    const sequence = at("slots", row);
     if (sequence < 0 || sequence >= sizes.sequences) throw fail("slots", `0 to ${sizes.sequences - 1}, a sequence of ${cache}`, sequence);
     const other = taken.get(sequence);
     if (other !== undefined) throw fail("slots", `another one than sequence ${other} has`, sequence);
     taken.set(sequence, row);
     if (tokens > capacity && !trim)
       throw fail("tokens", `at most the ${capacity} slots of ${cache}${ring ? " (trim: true keeps the newest)" : ""}`, tokens);
-    const pos = at(places.pos, 0);
+    const pos = at("pos", 0);
     const last = ring ? Number.MAX_SAFE_INTEGER - tokens : capacity - tokens;
     if (pos < 0 || pos > last) throw fail("pos", `0 to ${last} for ${tokens} tokens in the ${capacity} slots of ${cache}`, pos);
     const dropped = Math.max(0, tokens - capacity);
@@ -165,19 +156,6 @@ export function planKvWrite(
     if (count > first) runs.push({ row, token: offset + dropped + first, sequence, slot: 0, count: count - first });
   }
   return runs;
-}
-
-/** `planKvWrite` for places that are tensors. */
-export function planKvTensors(op: string, sizes: KvSizes, places: KvPlaces<Tensor>, attrs: Pick<KvPlaceAttrs, "ring" | "trim">): KvRun[] {
-  const lists = {
-    pos: places.pos.values(),
-    slots: places.slots?.values(),
-    tokens: places.tokens?.values(),
-    srcTokOffset: places.srcTokOffset?.values(),
-    exact: (place: KvPlace, row: number) => places[place]?.getInt(places[place].size === 1 ? 0 : row),
-    ...(places.names ? { names: places.names } : {}),
-  };
-  return planKvWrite(op, sizes, lists, attrs);
 }
 
 /** How vectors of `heads` heads lie: [sequences, slots, heads], or head-major [sequences, heads, slots]. */

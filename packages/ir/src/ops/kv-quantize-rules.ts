@@ -13,7 +13,7 @@ import {
   expectNoOverlap,
   type KvPlaceAttrs,
   type KvPlaces,
-  planKvTensors,
+  planKvWrite,
   sourceExtents,
 } from "./kv-plan.ts";
 import { expectRank, expectShape, headsOf } from "./rules.ts";
@@ -98,7 +98,7 @@ export function runKvQuantize(op: string, targets: readonly KvTarget[], places: 
     const [sequences, heads, capacity] = [Number(store.sequences), Number(store.heads), Number(store.capacity)];
     const { sequences: rows, tokens } = sourceExtents(xLayout, x.shape);
     const sizes = { cache: names.packed, sequences, capacity, rows, tokens, width: heads * headDim };
-    const runs = planKvTensors(op, sizes, places, attrs);
+    const runs = planKvWrite(op, sizes, places, attrs);
     return { target, runs, cache: { order: layout, heads, slots: capacity }, source: { order: xLayout, heads, slots: tokens } };
   });
   if (plans.some(({ runs }) => runs.length > 0)) {

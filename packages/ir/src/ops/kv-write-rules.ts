@@ -14,7 +14,7 @@ import {
   type KvPlaceAttrs,
   type KvPlaces,
   type KvRun,
-  planKvTensors,
+  planKvWrite,
   sourceExtents,
 } from "./kv-plan.ts";
 import { expectRank, expectShape } from "./rules.ts";
@@ -80,7 +80,7 @@ export function runKvWrites(op: string, targets: readonly KvTarget[], places: Kv
     const { sequences: rows, tokens, inner } = sourceExtents(attrs.xLayout, x.shape);
     const capacity = cache.shape[attrs.layout === "token" ? 1 : 2] ?? 0;
     const sizes = { cache: names.cache, sequences: cache.shape[0] ?? 0, capacity, rows, tokens, width: Number(productOf(inner)) };
-    return planKvTensors(op, sizes, places, attrs);
+    return planKvWrite(op, sizes, places, attrs);
   });
   if (plans.some((runs) => runs.length > 0)) {
     const memory = (which: "out" | "x") =>
