@@ -2,6 +2,7 @@ import { type AnyOpDef, type AttrRecord, checkAttrs, type DType, ops, Rng, rando
 import { KernelError } from "@rlxjs/runtime";
 import { expect, test } from "vitest";
 import { backends, runOn } from "./every-backend.ts";
+import { OneOp } from "./one-op.ts";
 
 const rng = new Rng(11);
 const int = (value: number): Tensor => Tensor.from("i32", [], [value]);
@@ -210,4 +211,15 @@ test("steps that fail say the same on every backend, with what is expected and w
     an expert: index 1: expected 0 to 2, got 3
     an expert below 0: index 0: expected 0 to 2, got -1"
   `);
+});
+
+test("runs that fail at the same time each say what is wrong with them", async () => {
+  const runs = Object.values(backends).flatMap((backend) =>
+    [3, 40, 500].map(async (id) => {
+      const slots = [random("f32", 2, 3), int(id)];
+      using one = new OneOp(backend, ops.gather, { name: "gather", slots, attrs: checkAttrs(ops.gather, {}) });
+      await expect(one.run()).rejects.toThrow(`index 0: expected 0 to 1, got ${id}`);
+    }),
+  );
+  await Promise.all(runs);
 });
