@@ -26,9 +26,9 @@ describe.each(compressed)("a cache of %j", (kvCache) => {
     await b.append(first.slice(0, 15), { logits: false });
     const [x, y] = [await a.append(second, { logits: true }), await b.append(second, { logits: true })];
     expect(x.logits).toEqual(y.logits);
-    expect(a.snapshot()).toEqual(b.snapshot());
+    expect(await a.snapshot()).toEqual(await b.snapshot());
     using c = await model.createSequence();
-    c.restore(a.snapshot(15));
+    await c.restore(await a.snapshot(15));
     expect((await c.append(second, { logits: true })).logits).toEqual(y.logits);
   });
 
@@ -61,6 +61,6 @@ describe.each(compressed)("a cache of %j", (kvCache) => {
     expect(model.kvCache).toEqual({ k, v, bytesPerToken: perToken });
     using sequence = await model.createSequence();
     await sequence.append(ids(7, 7), { logits: false });
-    expect(sequence.snapshot().bytes).toBe(7 * perToken);
+    expect((await sequence.snapshot()).bytes).toBe(7 * perToken);
   });
 });

@@ -1,5 +1,5 @@
 import "@rlxjs/backend-cpu";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -93,6 +93,24 @@ test("models of one fingerprint share a cache, others are refused", async () => 
   await expect(loadModel(`${golden}llama-gqa`, { promptCache })).rejects.toThrow("expected the entries of the model");
 });
 
+test("a model in which one byte of a weight is another one is another model", async () => {
+  const changed = join(directory, "changed.gguf");
+  const bytes = readFileSync(demo);
+  const at = bytes.byteLength - 12_345;
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  writeFileSync(changed, bytes);
+  const promptCache = new PromptCache();
+  using model = await loadModel(demo, { promptCache });
+  expect(await model.fingerprint()).toBe(promptCache.fingerprint);
+  await expect(loadModel(changed, { promptCache })).rejects.toThrow("expected the entries of the model");
+});
+
+test("reading all weights can be aborted, and tried again", async () => {
+  using model = await loadModel(demo);
+  await expect(model.fingerprint(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+  expect(await model.fingerprint()).toMatch(/^sha256:[0-9a-f]{64}$/);
+});
+
 test("a cache outlives the process, as a file", async () => {
   const path = join(directory, "prompts.bin");
   const prompt = tokens(80, 11);
@@ -100,7 +118,7 @@ test("a cache outlives the process, as a file", async () => {
   const expected = await run(model, prompt);
   if (!model.promptCache) throw new Error("no cache");
   await savePromptCache(path, model.promptCache);
-  using later = await loadModel(demo, { promptCache: await loadPromptCache(path, { fingerprint: model.fingerprint }) });
+  using later = await loadModel(demo, { promptCache: await loadPromptCache(path, { fingerprint: await model.fingerprint() }) });
   expect(await run(later, prompt)).toEqual({ ids: expected.ids, reused: 80 });
   await expect(loadPromptCache(path, { fingerprint: "sha256:other" })).rejects.toThrow("expected the entries of the model");
   await expect(loadPromptCache(join(directory, "none"))).rejects.toThrow("expected a file");

@@ -41,28 +41,28 @@ test("a snapshot is put back byte for byte, into another sequence too", async ()
   using b = await model.createSequence();
   const tokens = ids(40, 8);
   await a.append(tokens, { logits: false });
-  const half = a.snapshot(20);
+  const half = await a.snapshot(20);
   expect(half.tokens).toEqual(tokens.slice(0, 20));
   const { numLayers, numKvHeads, headDim } = model.config;
   expect(half.bytes).toBe(2 * numLayers * numKvHeads * headDim * 20 * 2);
   await b.append(ids(30, 9), { logits: false });
-  b.restore(half);
+  await b.restore(half);
   expect(b.tokens).toEqual(half.tokens);
   // In one run of as many tokens as before, so that not even the last bit differs.
   a.truncate(20);
   const [x, y] = [await a.append(tokens.slice(20), { logits: true }), await b.append(tokens.slice(20), { logits: true })];
   expect(y.logits).toEqual(x.logits);
-  expect(b.snapshot()).toEqual(a.snapshot());
+  expect(await b.snapshot()).toEqual(await a.snapshot());
 
   using f32 = await loadModel(gguf, { kvCache: "f32" });
   using other = await f32.createSequence();
-  expect(() => other.restore(half)).toThrowErrorMatchingInlineSnapshot(
+  await expect(other.restore(half)).rejects.toThrowErrorMatchingInlineSnapshot(
     `[RlxError: snapshot: state "past_k_0": expected f32[1, 2, 20, 48], got f16[1, 2, 20, 48]]`,
   );
-  expect(() => b.restore({ ...half, rows: new Map() })).toThrowErrorMatchingInlineSnapshot(
+  await expect(b.restore({ ...half, rows: new Map() })).rejects.toThrowErrorMatchingInlineSnapshot(
     `[RlxError: snapshot: state "past_k_0": expected f16[1, 2, 20, 48], got nothing]`,
   );
-  expect(() => a.snapshot(41)).toThrowErrorMatchingInlineSnapshot(`[RlxError: snapshot: expected a length of 0 to 40, got 41]`);
+  await expect(a.snapshot(41)).rejects.toThrowErrorMatchingInlineSnapshot(`[RlxError: snapshot: expected a length of 0 to 40, got 41]`);
   expect(b.tokens).toEqual(tokens);
 });
 

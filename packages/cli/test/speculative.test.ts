@@ -129,8 +129,18 @@ describe("demo model", () => {
     await expect(run(model, prompt, lookup(0))).rejects.toThrowErrorMatchingInlineSnapshot(
       `[SpeculativeError: speculative.tokens: expected an integer >= 1, got 0]`,
     );
+    const eager: Drafter = { propose: (_, most) => ({ ids: new Array<number>(most + 1).fill(5) }) };
+    await expect(run(model, prompt, { speculative: { draft: eager }, maxTokens: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[SpeculativeError: draft: tokens: expected an integer from 1 to 1, got 2]`,
+    );
     await expect(run(model, prompt, { speculative: { draft: other } })).rejects.toThrowErrorMatchingInlineSnapshot(
       `[GenerationOptionError: speculative.draft: expected a model with a vocabulary of 1024, got one of 320]`,
+    );
+    // As many tokens, but others.
+    const spelled = (id: number) => (id === 700 ? "other" : model.tokenizer?.idToToken(id));
+    const draft = { config: model.config, tokenizer: { idToToken: spelled }, createSequence: () => model.createSequence() };
+    await expect(run(model, prompt, { speculative: { draft } })).rejects.toThrow(
+      `speculative.draft: expected a model whose token 700 is ${JSON.stringify(model.tokenizer?.idToToken(700))}, got "other"`,
     );
   });
 });

@@ -1,5 +1,5 @@
 import { RlxError } from "@rlxjs/ir";
-import { openDrafter, type SpeculativeOptions } from "../speculative/options.ts";
+import { type DraftTarget, openDrafter, type SpeculativeOptions } from "../speculative/options.ts";
 import { Speculation, type SpeculationCounts } from "../speculative/speculate.ts";
 import { GenerationOptionError, Sampler, type SamplingOptions } from "./sampler.ts";
 import { commonPrefix, type TokenSequence } from "./sequence.ts";
@@ -45,16 +45,15 @@ export interface TextDecoderStream {
   flush(): string;
 }
 
-export interface GenerationContext {
+export interface GenerationContext extends DraftTarget {
   readonly sequence: TokenSequence;
   readonly decoder: TextDecoderStream;
   readonly prompt: readonly number[];
   readonly endIds: readonly number[];
-  readonly vocabSize: number;
   /** Logits [vocab] behind the prompt, when the sequence holds all of it already. */
   readonly promptLogits?: Float32Array | undefined;
   /** Called with the logits behind a prompt that had to be run, when the text has ended: not when it failed or was aborted. */
-  readonly keepPrompt?: ((logits: Float32Array<ArrayBuffer>) => void) | undefined;
+  readonly keepPrompt?: ((logits: Float32Array<ArrayBuffer>) => Promise<void>) | undefined;
   readonly now: () => number;
 }
 
@@ -70,7 +69,7 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
     );
   if (!(maxTokens >= 0)) throw new GenerationOptionError("maxTokens", "a number >= 0", maxTokens);
   const sampler = new Sampler(options);
-  using open = options.speculative && (await openDrafter(options.speculative, options, context.vocabSize));
+  using open = options.speculative && (await openDrafter(options.speculative, options, context));
   const speculation = open && new Speculation(sequence, sampler, open.drafter, options.speculative?.tokens ?? 4);
   const stops = new StopMatcher(typeof options.stop === "string" ? [options.stop] : (options.stop ?? []));
   const ends = new Set(options.stopTokens ?? context.endIds);
@@ -84,8 +83,8 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
   let ranPrompt: Float32Array<ArrayBuffer> | undefined;
   let pending: readonly number[] = prompt.slice(reusedTokens);
 
-  const finish = (finishReason: FinishReason, text: string, ids: readonly number[]): GenerationChunk => {
-    if (ranPrompt) keepPrompt?.(ranPrompt);
+  const finish = async (finishReason: FinishReason, text: string, ids: readonly number[]): Promise<GenerationChunk> => {
+    if (ranPrompt) await keepPrompt?.(ranPrompt);
     const summary: GenerationSummary = {
       finishReason,
       promptTokens: prompt.length,
@@ -118,16 +117,16 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
 
   signal?.throwIfAborted();
   for (;;) {
-    if (generated >= maxTokens) return void (yield finish("max-tokens", rest(), []));
-    if (sequence.tokens.length + pending.length > sequence.capacity) return void (yield finish("context-full", rest(), []));
+    if (generated >= maxTokens) return void (yield await finish("max-tokens", rest(), []));
+    if (sequence.tokens.length + pending.length > sequence.capacity) return void (yield await finish("context-full", rest(), []));
     const ids = await step();
     if (generated === 0) first = now();
     for (const id of ids) {
-      if (ends.has(id)) return void (yield finish("stop-token", rest(), []));
+      if (ends.has(id)) return void (yield await finish("stop-token", rest(), []));
       generated++;
       history.push(id);
       const { text, stop } = stops.push(decoder.push(id));
-      if (stop !== undefined) return void (yield finish("stop-string", text, [id]));
+      if (stop !== undefined) return void (yield await finish("stop-string", text, [id]));
       yield { text, ids: [id] };
       signal?.throwIfAborted();
     }

@@ -35,10 +35,10 @@ export interface SequenceSnapshot {
 
 /** A sequence whose cache can be taken out and put back: byte for byte, so that both continue alike. */
 export interface SnapshotSequence extends TokenSequence, Disposable {
-  /** A copy of the first `length` tokens (default: all) and their rows. Not during a run. */
-  snapshot(length?: number): SequenceSnapshot;
-  /** Become the snapshot of a sequence of the same model and cache format; errors leave the sequence as it was. Not during a run. */
-  restore(snapshot: SequenceSnapshot): void;
+  /** A copy of the first `length` tokens (default: all) and their rows. Nothing else may be done with the sequence meanwhile. */
+  snapshot(length?: number): Promise<SequenceSnapshot>;
+  /** Become the snapshot of a sequence of the same model and cache format; one that does not fit leaves the sequence as it was. Alone, as `snapshot`. */
+  restore(snapshot: SequenceSnapshot): Promise<void>;
 }
 
 /** Length of the common prefix of two token lists. */

@@ -1,5 +1,5 @@
 import { RlxError, showType, type Tensor } from "@rlxjs/ir";
-import type { StateSet } from "@rlxjs/runtime";
+import { runInSlices, type StateSet, type Work } from "@rlxjs/runtime";
 import { cacheTokenAxis } from "../families/index.ts";
 import type { AppendOptions, NextToken, SequenceSnapshot, SnapshotSequence } from "../generation/sequence.ts";
 import type { DecoderModel } from "./decoder-model.ts";
@@ -37,19 +37,36 @@ export class KvSequence implements SnapshotSequence {
     return result;
   }
 
-  snapshot(length: number = this.#tokens.length): SequenceSnapshot {
+  async snapshot(length: number = this.#tokens.length): Promise<SequenceSnapshot> {
     this.#checkLength("snapshot", length);
-    const rows = new Map(this.#state.names.map((name) => [name, this.#state.readRows(name, cacheTokenAxis, length)]));
+    return runInSlices(this.#snapshot(length));
+  }
+
+  async restore({ tokens, rows }: SequenceSnapshot): Promise<void> {
+    if (tokens.length > 0) this.#model.checkTokens(tokens, 0);
+    const checked = this.#state.names.map((name) => [name, rowsFor(this.#state, name, tokens.length, rows.get(name))] as const);
+    await runInSlices(this.#restore(tokens, checked));
+  }
+
+  *#snapshot(length: number): Work<SequenceSnapshot> {
+    const rows = new Map<string, Tensor>();
     let bytes = 0;
-    for (const tensor of rows.values()) bytes += tensor.bytes.byteLength;
+    for (const name of this.#state.names) {
+      const tensor = this.#state.readRows(name, cacheTokenAxis, length);
+      rows.set(name, tensor);
+      bytes += tensor.bytes.byteLength;
+      yield undefined;
+    }
     return { tokens: this.#tokens.slice(0, length), rows, bytes };
   }
 
-  restore({ tokens, rows }: SequenceSnapshot): void {
-    if (tokens.length > 0) this.#model.checkTokens(tokens, 0);
-    const checked = this.#state.names.map((name) => [name, rowsFor(this.#state, name, tokens.length, rows.get(name))] as const);
-    for (const [name, tensor] of checked) this.#state.writeRows(name, cacheTokenAxis, tensor);
-    this.#tokens.splice(0, this.#tokens.length, ...tokens);
+  *#restore(tokens: readonly number[], rows: readonly (readonly [name: string, tensor: Tensor])[]): Work<void> {
+    this.#tokens.length = 0;
+    for (const [name, tensor] of rows) {
+      this.#state.writeRows(name, cacheTokenAxis, tensor);
+      yield undefined;
+    }
+    for (const id of tokens) this.#tokens.push(id);
   }
 
   /** Whole runs before the last one only fill the cache. */

@@ -50,7 +50,7 @@ export class LanguageModel implements Disposable {
   readonly #decoder: DecoderModel | undefined;
   readonly #encoder: EncoderModel | undefined;
   readonly #reuse: PromptReuse | undefined;
-  #fingerprint: string | undefined;
+  #fingerprint: Promise<string> | undefined;
   #disposed = false;
 
   /** Takes over the session and the weights: they are disposed with the model. */
@@ -87,15 +87,24 @@ export class LanguageModel implements Disposable {
   get promptCache(): PromptCache | undefined {
     return this.#reuse?.cache;
   }
-  /** Equal for models whose caches hold the same: weights (by a sample of them), config, cache formats, device and kernels. */
-  get fingerprint(): string {
+  /**
+   * Equal for models whose caches hold the same: weights, config, cache formats, device and kernels. Reads all weights, once; `signal` stops
+   * that for all who wait.
+   */
+  async fingerprint(signal?: AbortSignal): Promise<string> {
     const kvFormats = this.#needDecoder("fingerprint").kvCache;
-    this.#fingerprint ??= modelFingerprint({ ...this.#parts, device: this.device, kvFormats });
-    return this.#fingerprint;
+    this.#fingerprint ??= modelFingerprint({ ...this.#parts, device: this.device, kvFormats }, signal);
+    try {
+      return await this.#fingerprint;
+    } catch (error) {
+      this.#fingerprint = undefined; // the next use tries again
+      throw error;
+    }
   }
 
-  /** Compile now what the first use would compile. */
+  /** Do now what the first use would do: compile, and find out whether the prompt cache is this model's. */
   async prepare(signal?: AbortSignal): Promise<void> {
+    await this.#bindCache(signal);
     // One after the other: the second finds the weights that the first has packed.
     for (const kind of ["decode", "prefill"] as const) await this.#decoder?.graphs.get(kind, signal);
     await this.#encoder?.graphs.get("encode", signal);
@@ -108,13 +117,16 @@ export class LanguageModel implements Disposable {
     const decoder = this.tokenizer ? new StreamDecoder(this.tokenizer) : idsOnly;
     // Not within the time of the first guess.
     if (options.speculative) await model.graphs.get("all", options.signal);
+    await this.#bindCache(options.signal);
     const sequence = await model.acquire(ids);
     try {
       const { vocabSize, eosTokenIds: endIds } = this.config;
-      const promptLogits = this.#reuse?.restore(sequence, ids);
-      const keepPrompt = this.#reuse && ((logits: Float32Array<ArrayBuffer>) => this.#reuse?.keep(sequence, ids, logits));
-      const context = { sequence, decoder, prompt: ids, endIds, vocabSize, promptLogits, keepPrompt, now: () => performance.now() };
-      yield* generate(context, options);
+      const reuse = this.#reuse;
+      const promptLogits = await reuse?.restore(sequence, ids);
+      const keepPrompt = reuse && ((logits: Float32Array<ArrayBuffer>) => reuse.keep(sequence, ids, logits));
+      const vocabulary = this.tokenizer;
+      const context = { sequence, decoder, prompt: ids, endIds, vocabSize, vocabulary, promptLogits, keepPrompt };
+      yield* generate({ ...context, now: () => performance.now() }, options);
     } finally {
       model.release(sequence);
     }
@@ -186,8 +198,10 @@ export class LanguageModel implements Disposable {
   }
   #reuseOf(cache: PromptCache | Pick<PromptCacheOptions, "maxBytes">, { vocabSize, kvCache }: DecoderModel): PromptReuse {
     const own = cache instanceof PromptCache ? cache : new PromptCache(cache);
-    own.bind(this.fingerprint);
     return new PromptReuse(own, { vocabSize, bytesPerToken: kvCache.bytesPerToken });
+  }
+  async #bindCache(signal?: AbortSignal): Promise<void> {
+    if (this.#reuse) this.#reuse.cache.bind(await this.fingerprint(signal));
   }
   #refuseDisposed(): void {
     if (this.#disposed) throw new RlxError("ERR_DISPOSED", `model "${this.name}" is disposed`);

@@ -18,20 +18,20 @@ export class PromptReuse {
    * Put the longest stored beginning of the prompt into the sequence, unless it holds as much already. Gives the logits [vocab] behind the
    * prompt when all of it is stored.
    */
-  restore(sequence: SnapshotSequence, prompt: readonly number[]): Float32Array | undefined {
+  async restore(sequence: SnapshotSequence, prompt: readonly number[]): Promise<Float32Array | undefined> {
     const entry = this.cache.lookup(prompt);
     if (!entry) return undefined;
     const { snapshot, logits } = entry;
     if (logits.length !== this.#vocabSize)
       throw new PromptCacheError(`entry: expected logits of ${this.#vocabSize} tokens, got ${logits.length}`);
-    if (snapshot.tokens.length > commonPrefix(sequence.tokens, prompt)) sequence.restore(snapshot);
+    if (snapshot.tokens.length > commonPrefix(sequence.tokens, prompt)) await sequence.restore(snapshot);
     return snapshot.tokens.length === prompt.length ? logits : undefined;
   }
 
   /** Store a prompt that the sequence holds, with the logits behind it. */
-  keep(sequence: SnapshotSequence, prompt: readonly number[], logits: Float32Array<ArrayBuffer>): void {
+  async keep(sequence: SnapshotSequence, prompt: readonly number[], logits: Float32Array<ArrayBuffer>): Promise<void> {
     // What does not fit is not copied first.
     if (this.cache.has(prompt) || prompt.length * this.#bytesPerToken > this.cache.maxBytes) return;
-    this.cache.insert({ snapshot: sequence.snapshot(prompt.length), logits });
+    this.cache.insert({ snapshot: await sequence.snapshot(prompt.length), logits });
   }
 }

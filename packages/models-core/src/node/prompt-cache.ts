@@ -7,7 +7,7 @@ export async function savePromptCache(path: string, cache: PromptCache, signal?:
   await writeFileAtomically(
     path,
     async (sink) => {
-      for (const piece of encodePromptCache(cache)) await sink.write(piece);
+      for await (const piece of encodePromptCache(cache)) await sink.write(piece);
     },
     signal,
   );

@@ -1,11 +1,12 @@
 import { byteLength, isDType, Tensor } from "@rlxjs/ir";
-import { sha256 } from "@noble/hashes/sha2.js";
+import { runInSlices, type Work } from "@rlxjs/runtime";
 import { z } from "zod";
+import { BlockDigest } from "./digest.ts";
 import { PromptCacheError } from "./errors.ts";
 import { PromptCache, type PromptCacheOptions, type PromptEntry } from "./prompt-cache.ts";
 
 // Layout, little-endian: "RLXP", u32 version, u32 bytes of the JSON header, u32 zero, header, then of every entry its tokens (u32), logits (f32)
-// and rows, each at a multiple of 8 from the start, padded with zeros; then the SHA-256 of all that. Offsets follow from the header's types.
+// and rows, each at a multiple of 8 from the start, padded with zeros; then the digest of all that (see BlockDigest). Offsets follow from the header's types.
 const magic = 0x50584c52;
 const version = 1;
 const prefix = 16;
@@ -27,7 +28,7 @@ const headerSchema = z.strictObject({
 type Header = z.infer<typeof headerSchema>;
 
 /** A prompt cache as bytes, in pieces: write them one after the other. The cache must not change meanwhile. */
-export function* encodePromptCache({ entries, fingerprint }: PromptCache): Generator<Uint8Array<ArrayBuffer>, void, void> {
+export async function* encodePromptCache({ entries, fingerprint }: PromptCache): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
   const header: Header = {
     ...(fingerprint === undefined ? {} : { fingerprint }),
     entries: entries.map(({ snapshot, logits }) => ({
@@ -41,39 +42,47 @@ export function* encodePromptCache({ entries, fingerprint }: PromptCache): Gener
   const view = new DataView(head.buffer);
   for (const [i, v] of [magic, version, json.byteLength, 0].entries()) view.setUint32(4 * i, v, true);
   head.set(json, prefix);
-  const hash = sha256.create();
-  const piece = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
+  const digest = new BlockDigest();
+  const piece = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> => {
     const padded = bytes.byteLength % alignment === 0 ? bytes : new Uint8Array(aligned(bytes.byteLength));
     if (padded !== bytes) padded.set(bytes);
-    hash.update(padded);
+    await digest.update(padded);
     return padded;
   };
-  yield piece(head);
+  yield await piece(head);
   for (const { snapshot, logits } of entries) {
-    yield piece(new Uint8Array(Uint32Array.from(snapshot.tokens).buffer));
-    yield piece(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
-    for (const { bytes } of snapshot.rows.values()) yield piece(bytes);
+    yield await piece(new Uint8Array(Uint32Array.from(snapshot.tokens).buffer));
+    yield await piece(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
+    for (const { bytes } of snapshot.rows.values()) yield await piece(bytes);
   }
-  yield new Uint8Array(hash.digest());
+  yield await digest.end();
 }
 
 /**
  * A prompt cache from its bytes, which are checked before they are believed. PromptCacheError: damaged, of another version, or, where
  * `fingerprint` is given, of another model. Entries beyond `maxBytes` are left out, least recently used first.
  */
-export function decodePromptCache(bytes: Uint8Array<ArrayBuffer>, options: PromptCacheOptions = {}): PromptCache {
+export async function decodePromptCache(bytes: Uint8Array<ArrayBuffer>, options: PromptCacheOptions = {}): Promise<PromptCache> {
   const { header, at } = readHeader(bytes);
-  const reader = new Reader(bytes, at, bytes.byteLength - checksumBytes);
-  const entries = header.entries.map((entry) => readEntry(reader, entry));
-  reader.end();
-  const sum = sha256(bytes.subarray(0, bytes.byteLength - checksumBytes));
+  const digest = new BlockDigest();
+  await digest.update(bytes.subarray(0, bytes.byteLength - checksumBytes));
+  const sum = await digest.end();
   if (!sum.every((b, i) => b === bytes[bytes.byteLength - checksumBytes + i]))
     throw new PromptCacheError("expected bytes of their checksum, got others");
+  const reader = new Reader(bytes, at, bytes.byteLength - checksumBytes);
+  const entries = await runInSlices(readEntries(reader, header));
   const { fingerprint } = header;
   const cache = new PromptCache({ ...options, ...(fingerprint === undefined ? {} : { fingerprint }) });
   if (options.fingerprint !== undefined) cache.bind(options.fingerprint);
   for (const entry of entries) cache.insert(entry);
   return cache;
+}
+
+function* readEntries(reader: Reader, { entries }: Header): Work<PromptEntry[]> {
+  const read: PromptEntry[] = [];
+  for (const entry of entries) read.push(yield* readEntry(reader, entry));
+  reader.end();
+  return read;
 }
 
 function readHeader(bytes: Uint8Array<ArrayBuffer>): { readonly header: Header; readonly at: number } {
@@ -96,13 +105,14 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): { readonly header: Header; 
   return { header: parsed.data, at: aligned(end) };
 }
 
-function readEntry(reader: Reader, { tokens, vocab, rows }: Header["entries"][number]): PromptEntry {
+function* readEntry(reader: Reader, { tokens, vocab, rows }: Header["entries"][number]): Work<PromptEntry> {
   const ids = reader.take("u32", [tokens], "tokens").data;
   const logits = reader.take("f32", [vocab], "logits").data;
   const tensors = new Map<string, Tensor>();
   for (const { name, dtype, shape } of rows) {
     if (tensors.has(name)) throw new PromptCacheError(`entry: state ${JSON.stringify(name)} is there twice`);
     tensors.set(name, reader.take(dtype, shape, `state ${JSON.stringify(name)}`));
+    yield undefined;
   }
   let bytes = 0;
   for (const tensor of tensors.values()) bytes += tensor.bytes.byteLength;

@@ -23,5 +23,5 @@ export {
   windowBias,
   type WindowBiasOptions,
 } from "./masks.ts";
-export type { DraftModel, SpeculativeOptions } from "./options.ts";
+export type { DraftModel, SpeculativeOptions, Vocabulary } from "./options.ts";
 export { Speculation, type SpeculationCounts, type StepContext } from "./speculate.ts";

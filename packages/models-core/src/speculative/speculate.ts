@@ -5,7 +5,7 @@ import type { Draft, Drafter } from "./drafter.ts";
 import { checkCount } from "./errors.ts";
 
 export interface SpeculationCounts {
-  /** Tokens that were drafted, and how many of them were kept. */
+  /** Tokens that were drafted, and how many of them the model agreed with: a stop string or stop token may have cut some of these off. */
   readonly proposed: number;
   readonly accepted: number;
   /** Runs that checked a draft. */
@@ -66,6 +66,7 @@ export class Speculation {
     }
     const draft = await this.#drafter.propose(history, most, signal);
     if (draft.ids.length === 0) return undefined;
+    checkCount("draft: tokens", draft.ids.length, 1, most);
     const { logits } = await this.#sequence.append([token, ...draft.ids], { logits: "all", signal });
     const tokens = this.#judge(draft, logits ?? new Float32Array(), history);
     this.#sequence.truncate(past + tokens.length);

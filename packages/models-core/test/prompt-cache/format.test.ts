@@ -5,8 +5,9 @@ import { describe, expect, test } from "vitest";
 import { decodePromptCache, encodePromptCache, PromptCache, PromptCacheError } from "../../src/prompt-cache/index.ts";
 import { entryOf } from "./entry.ts";
 
-const bytesOf = (cache: PromptCache): Uint8Array<ArrayBuffer> => {
-  const pieces = [...encodePromptCache(cache)];
+const bytesOf = async (cache: PromptCache): Promise<Uint8Array<ArrayBuffer>> => {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  for await (const piece of encodePromptCache(cache)) pieces.push(piece);
   const out = new Uint8Array(pieces.reduce((n, p) => n + p.byteLength, 0));
   let at = 0;
   for (const piece of pieces) {
@@ -15,9 +16,9 @@ const bytesOf = (cache: PromptCache): Uint8Array<ArrayBuffer> => {
   }
   return out;
 };
-/** The bytes with a checksum that fits them. */
+/** The bytes, which are less than a block, with a checksum that fits them. */
 const signed = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
-  bytes.set(sha256(bytes.subarray(0, -32)), bytes.byteLength - 32);
+  bytes.set(sha256(sha256(bytes.subarray(0, -32))), bytes.byteLength - 32);
   return bytes;
 };
 /** A file with this header and so many bytes of data. */
@@ -46,48 +47,48 @@ const example = (): PromptCache => {
   return cache;
 };
 
-test("a cache from its bytes is the same", () => {
+test("a cache from its bytes is the same", async () => {
   const cache = example();
-  const read = decodePromptCache(bytesOf(cache), { fingerprint: "sha256:abc" });
+  const read = await decodePromptCache(await bytesOf(cache), { fingerprint: "sha256:abc" });
   expect(read.entries).toEqual(cache.entries);
   expect([read.fingerprint, read.bytes]).toEqual([cache.fingerprint, cache.bytes]);
-  expect(bytesOf(read)).toEqual(bytesOf(cache));
-  expect(decodePromptCache(bytesOf(new PromptCache())).entries).toEqual([]);
+  expect(await bytesOf(read)).toEqual(await bytesOf(cache));
+  expect((await decodePromptCache(await bytesOf(new PromptCache()))).entries).toEqual([]);
 });
 
-test("the least recently used entries are left out where they do not fit", () => {
+test("the least recently used entries are left out where they do not fit", async () => {
   const cache = example();
-  const read = decodePromptCache(bytesOf(cache), { maxBytes: cache.bytes - 1 });
+  const read = await decodePromptCache(await bytesOf(cache), { maxBytes: cache.bytes - 1 });
   expect(read.entries).toEqual(cache.entries.slice(1));
 });
 
-test("entries of another model are refused", () => {
-  expect(() => decodePromptCache(bytesOf(example()), { fingerprint: "sha256:other" })).toThrowErrorMatchingInlineSnapshot(
+test("entries of another model are refused", async () => {
+  await expect(decodePromptCache(await bytesOf(example()), { fingerprint: "sha256:other" })).rejects.toThrowErrorMatchingInlineSnapshot(
     `[PromptCacheError: prompt cache: expected the entries of the model sha256:other (its weights, config, cache formats and kernels), got those of sha256:abc]`,
   );
 });
 
 describe("hostile bytes", () => {
-  test("every flipped byte and every cut is an error", () => {
-    const good = bytesOf(example());
+  test("every flipped byte and every cut is an error", async () => {
+    const good = await bytesOf(example());
     for (let i = 0; i < good.byteLength; i++) {
       const bad = good.slice();
       bad[i] = (bad[i] ?? 0) ^ 0x11;
-      expect(() => decodePromptCache(bad)).toThrow(PromptCacheError);
-      expect(() => decodePromptCache(good.slice(0, i))).toThrow(PromptCacheError);
+      await expect(decodePromptCache(bad)).rejects.toThrow(PromptCacheError);
+      await expect(decodePromptCache(good.slice(0, i))).rejects.toThrow(PromptCacheError);
     }
-    expect(() => decodePromptCache(new Uint8Array([...good, 0]))).toThrow(PromptCacheError);
+    await expect(decodePromptCache(new Uint8Array([...good, 0]))).rejects.toThrow(PromptCacheError);
   });
 
-  test("changed bytes with a right checksum give an error or a sound cache", () => {
-    const good = bytesOf(example());
+  test("changed bytes with a right checksum give an error or a sound cache", async () => {
+    const good = await bytesOf(example());
     const change = fc.record({ at: fc.nat(good.byteLength - 33), to: fc.nat(255) });
-    fc.assert(
-      fc.property(fc.array(change, { minLength: 1, maxLength: 6 }), (changes) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 6 }), async (changes) => {
         const bad = good.slice();
         for (const { at, to } of changes) bad[at] = to;
         try {
-          const cache = decodePromptCache(signed(bad));
+          const cache = await decodePromptCache(signed(bad));
           expect(cache.entries.every(({ snapshot }) => snapshot.tokens.length > 0)).toBe(true);
         } catch (error) {
           expect(error).toBeInstanceOf(PromptCacheError);
@@ -111,26 +112,26 @@ describe("hostile bytes", () => {
     ["extents beyond the bytes", row({ shape: [2 ** 20, 2 ** 20] })],
     ["half a block", row({ dtype: "q8_0", shape: [16] })],
     ["data that nobody owns", { entries: [] }],
-  ])("%s", (_, header) => {
-    expect(() => decodePromptCache(file(header))).toThrow(PromptCacheError);
+  ])("%s", async (_, header) => {
+    await expect(decodePromptCache(file(header))).rejects.toThrow(PromptCacheError);
   });
 
-  test("a state that is there twice", () => {
+  test("a state that is there twice", async () => {
     const twice = { name: "k", dtype: "u8", shape: [8] };
-    expect(() =>
+    await expect(
       decodePromptCache(file({ entries: [{ tokens: 1, vocab: 1, rows: [twice, twice] }] }, 32)),
-    ).toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: entry: state "k" is there twice]`);
+    ).rejects.toThrowErrorMatchingInlineSnapshot(`[PromptCacheError: prompt cache: entry: state "k" is there twice]`);
   });
-  test("what is wrong is said", () => {
-    expect(() => decodePromptCache(file(row({ shape: [80] })))).toThrowErrorMatchingInlineSnapshot(
+  test("what is wrong is said", async () => {
+    await expect(decodePromptCache(file(row({ shape: [80] })))).rejects.toThrowErrorMatchingInlineSnapshot(
       `[PromptCacheError: prompt cache: state "k": expected at most the 48 bytes that are left, got u8[80]]`,
     );
-    expect(() => decodePromptCache(new Uint8Array(64))).toThrowErrorMatchingInlineSnapshot(
+    await expect(decodePromptCache(new Uint8Array(64))).rejects.toThrowErrorMatchingInlineSnapshot(
       `[PromptCacheError: prompt cache: expected bytes that begin with "RLXP", got others]`,
     );
-    const other = bytesOf(example());
+    const other = await bytesOf(example());
     other[4] = 9;
-    expect(() => decodePromptCache(other)).toThrowErrorMatchingInlineSnapshot(
+    await expect(decodePromptCache(other)).rejects.toThrowErrorMatchingInlineSnapshot(
       `[PromptCacheError: prompt cache: expected version 1, got 9]`,
     );
   });
