@@ -182,6 +182,7 @@ describe("quantized caches: the formula over the decoded cache", () => {
     [5, problem([4, 2, 256, 1, 32]), lcgNormals(0xbabe)],
     [6, problem([4, 2, 256, 1, 32]), lcgNormals(0xdeadbeef)],
     [8, problem([32, 4, 256, 1, 1024]), lcgNormals(0x4426)],
+    ...([5, 6, 8] as const).map((bits) => [bits, problem([4, 2, 512, 1, 40], { window: 33 }), lcgNormals(bits)] as const),
   ] as const)("mlx-native-v1 at %i bits, %j", (bits, p, normals) => check("mlx-native-v1", bits, p, normals));
   test.each([
     [4, problem([8, 2, 128, 1, 300]), lcgNormals(1)],
