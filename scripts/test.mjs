@@ -6,6 +6,7 @@ import { root, setup } from "./setup.mjs";
 setup();
 const checks = [
   ["type check", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.test.json"]],
+  ["type check of tools", ["node_modules/typescript/bin/tsc", "-p", "native/softmetal"]],
   ["lint", ["node_modules/@biomejs/biome/bin/biome", "lint", "--error-on-warnings"]],
   ["import rules", ["scripts/check-imports.mjs"]],
   ["tests", ["node_modules/vitest/vitest.mjs", "run", ...argv.slice(2)]],

@@ -102,7 +102,7 @@ void Threadgroup::reportTrap(const Trap &trap) {
   if (trap.signal == SIGFPE) {
     message = "integer division by zero by " + who;
   } else if (trap.signal == SIGILL || trap.signal == SIGTRAP) {
-    message = "index beyond a private array or a vector by " + who;
+    message = "index beyond an array or a vector by " + who;
   } else if (near != nullptr) {
     kind = FaultKind::Bounds;
     message = format("access at byte %td of a buffer of %zu bytes by %s", static_cast<const uint8_t *>(trap.address) - near->data(), near->bytes(), who.c_str());
@@ -111,7 +111,7 @@ void Threadgroup::reportTrap(const Trap &trap) {
     message = "stack overflow by " + who;
   } else {
     kind = FaultKind::Bounds;
-    message = format("access outside of every buffer, at %p, by %s", trap.address, who.c_str());
+    message = "access outside of every buffer by " + who;
   }
   dispatch_.report(kind, symbolize(trap.code), message);
 }

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { defaultCache, hash, once, versionFolder } from "./cache.mjs";
-import { printDiagnostics, readDiagnostics } from "./diagnostics.mjs";
+import { launchCode, printDiagnostics, readDiagnostics } from "./diagnostics.mjs";
 import { compileFlags, linkFlags, preprocess } from "./flags.mjs";
 import { Locations } from "./locations.mjs";
 import { run } from "./toolchain.mjs";
@@ -81,7 +81,9 @@ export async function compile(path, options = {}) {
     }
   } catch (error) {
     if (!(error instanceof CompileError)) throw error;
-    refused.push(...readDiagnostics(error.output, locations, program, map));
+    const found = readDiagnostics(error.output, locations, program, map);
+    // The launch code does not fit a kernel that was refused.
+    refused.push(...(refused.length > 0 ? found.filter(({ file }) => file !== launchCode && !file.startsWith(folder)) : found));
     if (!refused.some(({ severity }) => severity.endsWith("error"))) throw new Error(`software Metal: clang failed:\n${error.output}`);
   }
   return result(refused, kernels, refused.length > 0 ? undefined : library);

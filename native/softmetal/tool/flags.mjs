@@ -44,6 +44,8 @@ const messages = [
 const checks = [
   ...["-O1", "-fsanitize=thread,bounds", "-fsanitize-trap=bounds", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin"],
   ...["-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-atomics=0"],
+  // Each check has its own trap instruction, so that it has its own line.
+  ...["-mllvm", "-ubsan-unique-traps"],
 ];
 
 const targets = { x64: "--target=x86_64-linux-gnu", arm64: "--target=aarch64-linux-gnu" };

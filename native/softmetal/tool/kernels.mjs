@@ -75,7 +75,8 @@ function beforeTemplateArguments(source, i) {
   if (source.at(i) !== ">") return i;
   let depth = 0;
   for (let j = i; j >= 0; j--) {
-    if (source.at(j) === ">") depth++;
+    if (source.at(j) === ")") j = source.partner[j];
+    else if (source.at(j) === ">") depth++;
     else if (source.at(j) === "<" && --depth === 0) return j - 1;
   }
   return i;

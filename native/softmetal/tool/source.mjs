@@ -21,20 +21,20 @@ export class Source {
     /** Problems that clang would not report. @type {{ offset: number, message: string }[]} */
     this.errors = [];
     for (const { start, end } of places) this.replace(start, end, "");
+    /** Whether a token stands in a function body. @type {boolean[]} */
+    this.inBody = [];
+    /** How many parentheses are open at a token. @type {number[]} */
+    this.parentheses = [];
+    /** The class whose member list a token stands in directly. @type {(string | undefined)[]} */
+    this.classOf = [];
     this.#findScopes();
   }
 
-  /** Per token: whether it stands in a function body, how many parentheses are open, and the class whose member list it stands in directly. */
   #findScopes() {
-    const count = this.tokens.length;
-    this.inBody = new Array(count).fill(false);
-    this.parentheses = new Array(count).fill(0);
-    /** @type {(string | undefined)[]} */
-    this.classOf = new Array(count).fill(undefined);
     /** @type {{ body: boolean, name: string | undefined }[]} */
     const open = [];
     let depth = 0;
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < this.tokens.length; i++) {
       const text = this.at(i);
       if (text === "{") open.push({ body: open.at(-1)?.body === true || this.#opensBody(i), name: this.#className(i) });
       if (text === "(") depth++;

@@ -1,5 +1,7 @@
 // The tail of the translated source: one function per kernel that calls it with the arguments of a context, and the table that describes the library.
 
+import { launchCode } from "./diagnostics.mjs";
+
 /** @typedef {import("./kernels.mjs").Argument} Argument */
 /** @typedef {import("./kernels.mjs").EntryPoint} EntryPoint */
 /** @typedef {import("./rewrites/function-constants.mjs").FunctionConstant} FunctionConstant */
@@ -28,7 +30,7 @@ const table = (type, name, rows) => `static __global const ${type} ${name}[] = {
 
 /** @param {EntryPoint[]} entries @param {{ constants: FunctionConstant[], derived: DerivedConstant[] }} values */
 export function thunks(entries, { constants, derived }) {
-  const lines = ['# 1 "(launch code)"', '#pragma clang diagnostic ignored "-Weverything"'];
+  const lines = [`# 1 "${launchCode}"`, '#pragma clang diagnostic ignored "-Weverything"'];
   entries.forEach((entry, i) => {
     const { arguments: list } = entry.kernel;
     const sources = list.map((argument) => `, msl_launch::${sourceOf(argument)}`).join("");

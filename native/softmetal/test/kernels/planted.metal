@@ -148,3 +148,13 @@ kernel void optional_buffer(device float *y [[buffer(0)]],
   y[i] = p.x;
   if (WANTED) z[i] = 1;
 }
+
+kernel void threadgroup_argument_overrun(device float *y [[buffer(0)]],
+                                         threadgroup float *a [[threadgroup(0)]],
+                                         threadgroup float *b [[threadgroup(1)]],
+                                         uint i [[thread_index_in_threadgroup]]) {
+  b[i] = 1;
+  a[i] = 2;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  y[i] = a[i] + b[i];
+}

@@ -28,7 +28,7 @@ export function memberFunctions(source) {
     let start = source.statementStart(open);
     while (source.at(start + 1) === ":" && source.at(start + 2) !== ":") start += 2; // public:
     const words = new Set(source.tokens.slice(start, open).map((token) => token.text));
-    if (["static", "friend", "using", "typedef", "static_assert", "alignas", "="].some((word) => words.has(word))) return;
+    if (["static", "friend", "using", "typedef", "static_assert", "alignas", "=", ":"].some((word) => words.has(word))) return;
     if (source.tokens[open - 1].kind !== "name" && !words.has("operator")) return;
     const qualifier = source.at(close + 1) === "const" ? close + 2 : close + 1;
     const space = spaces.get(source.at(qualifier));
