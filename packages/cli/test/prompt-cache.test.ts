@@ -51,6 +51,21 @@ test.each<KvCacheOption>(["f32", "f16", "tq4", { k: "q8_0", v: "tq6" }])("%j: a 
   expect(model.promptCache?.stats()).toMatchObject({ entries: 7, evictions: 0 });
 });
 
+test("guessed tokens over q8_0 caches are those of decoding one by one, from the cache and drawn too", async () => {
+  using plain = await loadModel(demo, { kvCache: "q8_0" });
+  using model = await loadModel(demo, { kvCache: "q8_0", promptCache: {} });
+  const prompt = model.encode("Once upon a time, there was a small owl. The small owl");
+  const speculative = { draft: "prompt-lookup", tokens: 5 } as const;
+  const cases: GenerateOptions[] = [{ maxTokens: 60 }, { maxTokens: 60, temperature: 0.7, seed: 9 }];
+  for (const [i, options] of cases.entries()) {
+    const expected = await run(plain, prompt, options);
+    for (const reused of i === 0 ? [0, prompt.length] : [prompt.length]) {
+      await distract(model);
+      expect(await run(model, prompt, { ...options, speculative })).toEqual({ ids: expected.ids, reused });
+    }
+  }
+});
+
 test("a prompt that is stored whole is not run at all", async () => {
   using model = await loadModel(demo, { promptCache: { maxBytes: 2 ** 24 } });
   const first = await run(model, tokens(50, 3));

@@ -52,7 +52,7 @@ export async function runBucketedKvMtpGpu(
 
 function uncommitted({ result, newRows, commit }: RanStep, kv: KvCacheState): MtpResult {
   const { logits, aux, upper } = result;
-  const { pastLen } = kv;
+  const { pastLen, changes } = kv;
   const call = callsOf(kv);
   let open = true;
   return {
@@ -62,7 +62,7 @@ function uncommitted({ result, newRows, commit }: RanStep, kv: KvCacheState): Mt
     upper,
     commit(rows = newRows) {
       checkCount("commit", rows, 0, newRows);
-      if (!open || kv.pastLen !== pastLen || callsOf(kv) !== call)
+      if (!open || kv.changes !== changes || callsOf(kv) !== call)
         throw new KvStateError(`commit: expected the cache as the block found it (${pastLen} positions), got one that went on`);
       open = false;
       commit(rows);

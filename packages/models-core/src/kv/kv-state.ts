@@ -25,6 +25,7 @@ export class KvCacheState {
   readonly batch: number;
   readonly kvDims: readonly number[];
   #pastLen: number;
+  #changes = 0;
   /** Positions below it are on the host, */
   #hostLen: number;
   /** and below `length` at this place on a device. */
@@ -55,6 +56,10 @@ export class KvCacheState {
   /** Positions seen so far: the position of the next token. */
   get pastLen(): number {
     return this.#pastLen;
+  }
+  /** How often rows have been added or dropped: an equal number means the same rows. */
+  get changes(): number {
+    return this.#changes;
   }
   /** Positions of which the host has the rows; less than `pastLen` when the others are on a device. */
   get hostLen(): number {
@@ -98,11 +103,13 @@ export class KvCacheState {
     const taken = checkCount("append: count", count ?? rows - from, 0, rows - from);
     this.#write(newK, newV, from, taken);
     this.#pastLen += taken;
+    this.#changes++;
   }
 
   /** Forget the positions from `length` on: a change of a number. Rows that `trim` dropped do not come back. */
   truncate(length: number): void {
     checkCount("truncate", length, Math.max(0, ...this.#base), this.#pastLen);
+    this.#changes++;
     this.#pastLen = length;
     this.#hostLen = Math.min(this.#hostLen, length);
     if (this.#device) this.#device.length = Math.min(this.#device.length, length);
@@ -118,6 +125,7 @@ export class KvCacheState {
     this.#needHost();
     checkCount("trim: window", window);
     for (const layer of layers) checkCount("trim: layer", layer, 0, this.layers - 1);
+    this.#changes++;
     for (const layer of layers) {
       const dropped = Math.max(0, this.rowsOf(layer) - window);
       this.#k[layer]?.dropOldest(dropped);
@@ -169,6 +177,7 @@ export class KvCacheState {
     if (this.onDevice?.length !== this.#pastLen || !this.#device) throw new KvStateError("expected all positions on the device");
     this.#pastLen += count;
     this.#device.length += count;
+    this.#changes++;
   }
   /** Rows of the positions from `hostLen` to `pastLen` have come from the device. For the resident forms. */
   fillHost(newK: readonly KvRows[], newV: readonly KvRows[]): void {

@@ -128,6 +128,12 @@ describe.each(forms)("$past past, rows $where", (form) => {
     second.commit(2);
     expect(() => second.commit(1)).toThrow("got one that went on");
     expect(runner.kv.pastLen).toBe(7);
+    // As many rows as before, but others.
+    const third = await runner.block(blockIds(1, 7));
+    syncGpuKvToHost(runner.kv);
+    runner.kv.truncate(6);
+    runner.kv.append([new Float32Array(16), new Float32Array(8)], [new Float32Array(16), new Float32Array(8)]);
+    expect(() => third.commit(1)).toThrow("got one that went on");
   });
 
   test("an aborted block changes nothing", async () => {
