@@ -112,7 +112,8 @@ export class Whisper implements Disposable {
   bucketsOf(name: string): BucketedCompileCache {
     const known = this.#buckets.get(name);
     if (known) return known;
-    const made = new BucketedCompileCache(this.#session, powerOfTwoLadder(16, this.config.decoder.positions), { weights: this.weights });
+    const { positions } = this.config.decoder;
+    const made = new BucketedCompileCache(this.#session, powerOfTwoLadder(Math.min(16, positions), positions), { weights: this.weights });
     this.#buckets.set(name, made);
     return made;
   }

@@ -50,9 +50,9 @@ describe.each(forms)("caches: $cache, $form", (how) => {
     for (const i of [0, 1]) expect(await offFromRecomputed(model, audio, golden.prompts, made, i)).toBeLessThan(1e-5);
   });
 
-  test("other sizes, three recordings, until all positions are taken", async () => {
-    const path = join(folder, `${how.cache}-${how.form}`);
-    await writeCheckpoint(path, oddSizes, { seed: 5 });
+  test.each([23, 5])("other sizes, three recordings, until all %i positions are taken", async (positions) => {
+    const path = join(folder, `${how.cache}-${how.form}-${positions}`);
+    await writeCheckpoint(path, { ...oddSizes, max_target_positions: positions }, { seed: 5 });
     using model = await Whisper.open(path);
     const { melBins, encoder, decoder } = model.config;
     const audio = await model.encode(randomTensor(new Rng(3), "f32", [3, melBins, 2 * encoder.positions]));

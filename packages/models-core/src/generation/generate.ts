@@ -84,6 +84,7 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
   let pending: readonly number[] = prompt.slice(reusedTokens);
 
   const finish = async (finishReason: FinishReason, text: string, ids: readonly number[]): Promise<GenerationChunk> => {
+    const decodeMs = generated > 0 ? now() - first : 0;
     if (ranPrompt) await keepPrompt?.(ranPrompt);
     const summary: GenerationSummary = {
       finishReason,
@@ -91,7 +92,7 @@ export async function* generate(context: GenerationContext, options: GenerateOpt
       reusedTokens,
       generatedTokens: generated,
       prefillMs: first - started,
-      decodeMs: generated > 0 ? now() - first : 0,
+      decodeMs,
       ...(speculation ? { speculation: speculation.counts } : {}),
     };
     return { text, ids, summary };
