@@ -210,6 +210,15 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
       }
     });
 
+    test("rows that are dropped from a fixed extent are zeros", () => {
+      using compiled = session.compileSync(concat(2, 3));
+      compiled.bindGpuHandle("past", f32([1, 2, 3, 4, 5, Number.NaN, 7, 8, 9, 10, 11, 12], [2, 3, 2]));
+      compiled.truncateGpuHandle("past", { rows: 2 });
+      expect(compiled.readGpuHandle("past").toArray()).toEqual([1, 2, 3, 4, 0, 0, 7, 8, 9, 10, 0, 0]);
+      compiled.truncateGpuHandle("past", { rows: 1, axis: 0 });
+      expect(compiled.readGpuHandle("past").toArray()).toEqual([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+    });
+
     test("rows move to the handle of a larger graph within the device", () => {
       using small = session.compileSync(concat(2, 2));
       using large = session.compileSync(concat(2, 4));
@@ -293,7 +302,8 @@ describe.each(["reference", "native"] as const)("%s kernels", async (kernels) =>
       expect(() => compiled.unbindGpuHandle("past")).toThrow(HandleError);
       expect(() => compiled.setGpuHandleFeed("past", undefined)).toThrow(HandleError);
       compiled.bindGpuHandle("past", Tensor.zeros("f32", [1, 4, 2]));
-      expect(() => compiled.truncateGpuHandle("past", { rows: 1 })).toThrow(HandleError);
+      expect(() => compiled.truncateGpuHandle("past", { rows: 5 })).toThrow(HandleError);
+      expect(() => compiled.truncateGpuHandle("past", { rows: 1, axis: 3 })).toThrow(HandleError);
       const row = { output: "all", srcRow: 4, dstRow: 0 } as const;
       for (const feed of [
         "none" as "all",

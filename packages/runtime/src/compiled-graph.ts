@@ -179,7 +179,7 @@ export class CompiledGraph<Out extends string = string> implements Disposable {
       else other.#runner.exclusive(copy);
     });
   }
-  /** Drop the rows of a handle behind the first `rows`, along an axis of symbolic extent. */
+  /** Drop the rows of a handle behind the first `rows`: along an axis of symbolic extent it gets shorter, along another one they become zeros. */
   truncateGpuHandle(name: string, rows: { readonly rows: number; readonly axis?: number }): void {
     this.#runner.exclusive(() => this.#runner.gpu.truncate(name, rows));
   }

@@ -47,3 +47,8 @@ export function resizeRows(bytes: Bytes, { outer, extent, rowBytes }: RowLayout,
   else for (let block = 0; block < outer; block++) move(block);
   return rows === extent ? 0 : (outer - 1) * kept;
 }
+
+/** Make the rows of every block behind the first `rows` zeros. */
+export function clearRows(bytes: Bytes, { outer, extent, rowBytes }: RowLayout, rows: number): void {
+  for (let block = 0; block < outer; block++) bytes.fill(0, (block * extent + rows) * rowBytes, (block + 1) * extent * rowBytes);
+}

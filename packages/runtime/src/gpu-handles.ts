@@ -1,7 +1,7 @@
 import { type Bindings, byteLength, dimMax, showShape, showType, Tensor, type TensorType } from "@rlxjs/ir";
 import type { DeviceBuffer } from "./backend.ts";
 import type { OpenDevice } from "./device.ts";
-import { copyRows, resizeRows, rowLayout } from "./device-rows.ts";
+import { clearRows, copyRows, resizeRows, rowLayout } from "./device-rows.ts";
 import { HandleError, InputShapeError, OutputError, UnknownInputError } from "./errors.ts";
 import { checkFeeds, feedList, feedOutput, type GpuHandleFeed, type GpuHandleFeeds, type GpuRowFeed, planRows } from "./feeds.ts";
 import { actualShape, checkTensor, type InputValues } from "./inputs.ts";
@@ -125,13 +125,16 @@ export class GpuHandles<Out extends string> {
 
   /** See `CompiledGraph.truncateGpuHandle`. */
   truncate(name: string, { rows = 0, axis = 1 }: HandleRows): void {
-    const { type, ...resident } = this.#handle(name);
-    const layout = rowLayout(type.dtype, resident.shape, axis);
-    if (!layout || typeof type.shape[axis] === "number")
-      throw new HandleError(this.#graph.name, name, `axis ${axis}: expected an axis of a symbolic extent, got ${showType(type)}`);
+    const handle = this.#handle(name);
+    const { type, memory } = handle;
+    const layout = rowLayout(type.dtype, handle.shape, axis);
+    if (!layout) throw new HandleError(this.#graph.name, name, `axis ${axis}: expected an axis of rows, got ${showType(type)}`);
     if (!Number.isSafeInteger(rows) || rows < 0 || rows > layout.extent)
       throw new HandleError(this.#graph.name, name, `rows: expected 0 to ${layout.extent}, got ${rows}`);
-    this.#resize(this.#handle(name), axis, rows);
+    if (typeof type.shape[axis] === "number") {
+      clearRows(memory.bytes, layout, rows);
+      this.#forget(memory);
+    } else this.#resize(handle, axis, rows);
   }
 
   setFeeds(name: string, feeds: GpuHandleFeed<Out> | readonly GpuHandleFeed<Out>[] | undefined): void {

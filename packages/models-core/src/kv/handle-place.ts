@@ -17,6 +17,8 @@ export class HandlePlace implements KvPlace {
   readonly #held: HeldGraph;
   readonly #layout: ConcatLayout;
   #live = true;
+  /** Positions from here on are zeros in padded handles. */
+  #end = 0;
 
   /** KvStateError when the handles hold rows of another cache that are nowhere else. */
   constructor(kv: KvCacheState, held: HeldGraph, layout: ConcatLayout) {
@@ -49,6 +51,7 @@ export class HandlePlace implements KvPlace {
       bind(k, layersK[i]);
       bind(v, layersV[i]);
     }
+    this.#end = kv.pastLen;
   }
 
   takeFrom(place: KvPlace): void {
@@ -59,11 +62,15 @@ export class HandlePlace implements KvPlace {
       );
     for (const [i, { k, v }] of this.#layout.layers.entries())
       for (const { name } of [k, v]) this.compiled.copyGpuHandleFrom(place.compiled, name, { rows: this.kv.rowsOf(i), axis: 1 });
+    this.#end = this.kv.pastLen;
   }
 
   truncate(): void {
+    // Behind the rows there may be others: a mask hides numbers, but a bias does not hide NaN.
+    const dirty = this.#end > this.kv.pastLen;
+    this.#end = this.kv.pastLen;
     for (const [i, { k, v }] of this.#layout.layers.entries())
-      if (!k.padded) for (const { name } of [k, v]) this.compiled.truncateGpuHandle(name, { rows: this.kv.rowsOf(i), axis: 1 });
+      if (dirty || !k.padded) for (const { name } of [k, v]) this.compiled.truncateGpuHandle(name, { rows: this.kv.rowsOf(i), axis: 1 });
   }
 
   runOptions({ spans, newRows }: CheckedCall): Pick<RunOptions, "feeds"> {
@@ -72,6 +79,7 @@ export class HandlePlace implements KvPlace {
       const { past = 0, newAt = 0 } = spans[i] ?? {};
       for (const { name, output } of [k, v]) feeds[name] = { output, srcRow: newAt, dstRow: past, rows: newRows, axis: 1 };
     }
+    this.#end = Math.max(this.#end, this.kv.pastLen + newRows);
     return { feeds };
   }
 

@@ -7,6 +7,7 @@ import {
   GpuKvBinding,
   KvCacheState,
   runBucketedKvDecode,
+  runBucketedKvDecodeGpu,
   runBucketedKvDecodeGpuHir,
   runBucketedKvDecodeHir,
   runBucketedKvDecodeHirLayers,
@@ -74,6 +75,32 @@ describe("padding", () => {
       expect(maxDifference(lastRow(logits, 0), expected[0]?.[n] ?? [])).toBeLessThan(1e-4);
     }
   });
+});
+
+test.each(["keep", "bias"] as const)("rows that were forgotten leak nothing, not even NaN (%s)", async (kind) => {
+  const width = 4;
+  const graph = (upper: number) =>
+    define("forgotten", (g) => {
+      const x = g.input("inputs_embeds", "f32", [1, 1, width]);
+      const past = (name: string) => g.concat([g.input(name, "f32", [1, upper, width]), x], { axis: 1 });
+      const [k, v] = [past("past_k_0"), past("past_v_0")];
+      const mask = kind === "keep" ? g.input("mask", "bool", [1, upper + 1]) : g.input("mask", "f32", [1, 1, 1, upper + 1]);
+      return { logits: g.attention(x, k, v, { numHeads: 1, numKvHeads: 1, headDim: width, mask, maskKind: kind }), k_0: k, v_0: v };
+    });
+  const build = (upper: number) => ({ graph: graph(upper), params: {} });
+  using cache = new BucketedCompileCache(session, [{ start: 0, end: 9 }]);
+  using binding = new GpuKvBinding();
+  const [host, resident] = [new KvCacheState({ kvDims: [width] }), new KvCacheState({ kvDims: [width] })];
+  const step = async (value: number) => {
+    const call = { cache, build, inputs: { inputs_embeds: new Float32Array(width).fill(value) }, mask: { kind } };
+    const runs = [await runBucketedKvDecode({ ...call, kv: host }), await runBucketedKvDecodeGpu({ ...call, kv: resident, binding })];
+    return runs.map(({ logits }) => logits.toArray());
+  };
+  for (const value of [1, 2, Number.NaN, Number.POSITIVE_INFINITY]) await step(value);
+  for (const kv of [host, resident]) kv.truncate(2);
+  const [onHost, onDevice] = await step(3);
+  expect(onDevice).toEqual(onHost);
+  expect(onHost?.every(Number.isFinite)).toBe(true);
 });
 
 describe("windows", () => {
