@@ -4,6 +4,7 @@
 
 #include "symbolize.h"
 #include "threadgroup.h"
+#include "traps.h"
 
 namespace softmetal {
 
@@ -98,10 +99,11 @@ void Threadgroup::reportTrap(const Trap &trap) {
   const std::string who = describe(thread);
   std::string message;
   FaultKind kind = FaultKind::Trap;
-  const Buffer *near = dispatch_.device.buffers.near(trap.address);
-  if (trap.signal == SIGFPE) {
+  const bool bad_address = trap.signal == SIGSEGV || trap.signal == SIGBUS;
+  const Buffer *near = bad_address ? dispatch_.device.buffers.near(trap.address) : nullptr;
+  if (!bad_address && (trap.signal == SIGFPE || isDivisionTrap(trap.code))) {
     message = "integer division by zero by " + who;
-  } else if (trap.signal == SIGILL || trap.signal == SIGTRAP) {
+  } else if (!bad_address) {
     message = "index beyond an array or a vector by " + who;
   } else if (near != nullptr) {
     kind = FaultKind::Bounds;

@@ -5,6 +5,8 @@
 #include <ucontext.h>
 
 #include <array>
+#include <cstdint>
+#include <cstring>
 #include <mutex>
 
 #include "threadgroup.h"
@@ -46,6 +48,17 @@ void install() {
 }
 
 }  // namespace
+
+bool isDivisionTrap([[maybe_unused]] const void *code) {
+#if defined(__aarch64__)
+  // Clang's traps are `brk #0x5500 + check`; check 3 is that of divisions.
+  uint32_t instruction;
+  memcpy(&instruction, code, sizeof instruction);
+  return (instruction >> 5 & 0xffff) == 0x5503;
+#else
+  return false;
+#endif
+}
 
 TrapGuard::TrapGuard() {
   static std::once_flag once;

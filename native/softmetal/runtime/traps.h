@@ -12,4 +12,7 @@ class TrapGuard {
   ~TrapGuard();
 };
 
+// Whether the trap instruction at `code` stands for a division by zero. (x86 has a signal of its own for that.)
+bool isDivisionTrap(const void *code);
+
 }  // namespace softmetal

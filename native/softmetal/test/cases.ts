@@ -1,8 +1,10 @@
 // Kernels that have to work, against references in double precision. Used by the tests and by the mutation test.
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "@rlxjs/ir";
+import type { Architecture } from "../tool/flags.mjs";
 import { bytesOf, execute, f32, floats, type Job, type Order, type Result, randomFloats, u32 } from "./machine.ts";
 
 export interface Way {
+  architecture?: Architecture;
   order: Order;
   check: boolean;
   workers: number;

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Rng } from "@rlxjs/ir";
 import { compile } from "../tool/compile.mjs";
 import { buildDriver } from "../tool/driver.mjs";
+import { type Architecture, hostArchitecture } from "../tool/flags.mjs";
 
 export type Order = "forward" | "reverse" | "random";
 export const orders: readonly Order[] = ["forward", "reverse", "random"];
@@ -38,6 +39,8 @@ export interface Job {
   /** Path of the .metal file. */
   source: string;
   check: boolean;
+  /** Default: this machine's. Another one needs the emulator. */
+  architecture?: Architecture;
   order?: Order;
   workers?: number;
   maxThreads?: number;
@@ -91,9 +94,9 @@ function script(job: Job, library: string, folder: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-function runDriver(program: string, input: string): Promise<string> {
+function runDriver([program = "", ...args]: string[], input: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     let output = "";
     let errors = "";
     child.stdout.on("data", (text) => {
@@ -112,24 +115,28 @@ function runDriver(program: string, input: string): Promise<string> {
 }
 
 const compiled = new Map<string, ReturnType<typeof compile>>();
-let driver: Promise<string> | undefined;
+const drivers = new Map<Architecture, Promise<string>>();
+/** Runs programs of the other architecture, as Debian's qemu-user-static and g++-aarch64-linux-gnu have it. */
+export const emulator = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"];
 
 /** Once per test file: the cache on disk still costs a run of the preprocessor. */
-function prepare(source: string, check: boolean): [Promise<string>, ReturnType<typeof compile>] {
-  const key = `${check} ${source}`;
-  const library = compiled.get(key) ?? compile(source, { check });
+function prepare(source: string, check: boolean, architecture: Architecture): [Promise<string>, ReturnType<typeof compile>] {
+  const key = `${architecture} ${check} ${source}`;
+  const library = compiled.get(key) ?? compile(source, { check, architecture });
   compiled.set(key, library);
-  driver ??= buildDriver();
+  const driver = drivers.get(architecture) ?? buildDriver({ architecture });
+  drivers.set(architecture, driver);
   return [driver, library];
 }
 
 /** Compiles the source (or takes it from the cache) and carries out the dispatches in one fresh process. */
 export async function execute(job: Job): Promise<Result> {
-  const [program, { library, log }] = await Promise.all(prepare(job.source, job.check));
+  const architecture = job.architecture ?? hostArchitecture();
+  const [program, { library, log }] = await Promise.all(prepare(job.source, job.check, architecture));
   if (library === undefined) throw new Error(`${job.source} does not compile:\n${log}`);
   const folder = mkdtempSync(join(tmpdir(), "softmetal-"));
   try {
-    const output = await runDriver(program, script(job, library, folder));
+    const output = await runDriver(architecture === hostArchitecture() ? [program] : [...emulator, program], script(job, library, folder));
     const faults = output.split("\n").flatMap((line) => {
       const [kind, kernel, file, number, message] = line.split("\t");
       if (kind === undefined || kernel === undefined || file === undefined || message === undefined) return [];

@@ -1,5 +1,19 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { installCommand, missingTools } from "../tool/toolchain.mjs";
+
+const found = (program: string): boolean => spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined;
+
+/** Tests of arm64 on another machine: further tools, which not even CI has to have. */
+export function describeWithEmulator(title: string, tests: () => void): void {
+  const all = ["qemu-aarch64-static", "aarch64-linux-gnu-g++"];
+  const absent = process.arch === "x64" ? all.filter((program) => !found(program)) : [];
+  if (absent.length === 0) describeWithToolchain(title, tests);
+  else
+    describe(title, () =>
+      test.skip(`NOT RUN: ${absent.join(", ")} not found (apt-get install qemu-user-static g++-aarch64-linux-gnu)`, () => {}),
+    );
+}
 
 const missing = process.platform === "linux" ? missingTools() : [`this is ${process.platform}, software Metal runs on Linux`];
 

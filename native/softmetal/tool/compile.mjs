@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { defaultCache, hash, once, versionFolder } from "./cache.mjs";
 import { launchCode, printDiagnostics, readDiagnostics } from "./diagnostics.mjs";
-import { compileFlags, linkFlags, preprocess } from "./flags.mjs";
+import { compileFlags, hostArchitecture, linkFlags, preprocess } from "./flags.mjs";
 import { Locations } from "./locations.mjs";
 import { run } from "./toolchain.mjs";
 import { translate } from "./translate.mjs";
@@ -16,12 +16,6 @@ import { translate } from "./translate.mjs";
  */
 /** `library` is undefined when there were errors; `log` has the diagnostics as text. @typedef {{ library: string | undefined, kernels: string[],
  *   diagnostics: Diagnostic[], log: string }} Compiled */
-
-/** @returns {Architecture} */
-export function hostArchitecture() {
-  if (process.arch === "x64" || process.arch === "arm64") return process.arch;
-  throw new Error(`software Metal: expected an x64 or arm64 machine, got ${process.arch}`);
-}
 
 class CompileError extends Error {
   /** @param {string} output */

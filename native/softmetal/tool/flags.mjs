@@ -2,6 +2,12 @@
 
 /** @typedef {"x64" | "arm64"} Architecture */
 
+/** @returns {Architecture} */
+export function hostArchitecture() {
+  if (process.arch === "x64" || process.arch === "arm64") return process.arch;
+  throw new Error(`software Metal: expected an x64 or arm64 machine, got ${process.arch}`);
+}
+
 export const standardHeaders = [
   "metal_stdlib",
   ...[
@@ -48,11 +54,15 @@ const checks = [
   ...["-mllvm", "-ubsan-unique-traps"],
 ];
 
-const targets = { x64: "--target=x86_64-linux-gnu", arm64: "--target=aarch64-linux-gnu" };
+// Only x86 raises a signal for a division by zero by itself.
+const divisions = ["-fsanitize=integer-divide-by-zero", "-fsanitize-trap=integer-divide-by-zero"];
+
+/** Clang's flag for the machine that code is made for. @type {Record<Architecture, string>} */
+export const targets = { x64: "--target=x86_64-linux-gnu", arm64: "--target=aarch64-linux-gnu" };
 
 /** Flags that the precompiled shim and the kernels share. @param {{ architecture: Architecture, check: boolean }} build */
 export function compileFlags({ architecture, check }) {
-  const instructions = architecture === "x64" ? ["-mf16c", "-mfma", "-mavx2"] : [];
+  const instructions = architecture === "x64" ? ["-mf16c", "-mfma", "-mavx2"] : divisions;
   return [targets[architecture], ...instructions, ...language, ...messages, "-fPIC", "-g1", ...(check ? checks : ["-O2"])];
 }
 
