@@ -11,8 +11,8 @@ export interface Vocabulary {
 /** A model that can write drafts: a `LanguageModel` with the vocabulary of the one that checks them. */
 export interface DraftModel {
   readonly config: { readonly vocabSize: number };
-  /** Undefined: it has none, and nobody checks whether its ids mean the same. */
-  readonly tokenizer: Vocabulary | undefined;
+  /** Absent: nobody checks whether its ids mean the same. */
+  readonly tokenizer?: Vocabulary | undefined;
   createSequence(): Promise<TokenSequence & Disposable>;
 }
 
@@ -32,7 +32,8 @@ export interface OpenDrafter extends Disposable {
 /** The model whose tokens are guessed. */
 export interface DraftTarget {
   readonly vocabSize: number;
-  readonly vocabulary: Vocabulary | undefined;
+  /** Absent: ids of a draft are taken for its own. */
+  readonly vocabulary?: Vocabulary | undefined;
 }
 
 /** The drafter of a generation. GenerationOptionError for a model of another vocabulary. */
