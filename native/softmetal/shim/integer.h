@@ -1,4 +1,4 @@
-// <metal_integer>: concrete overloads for every integer type and its vectors. U: the unsigned type of the same width.
+// <metal_integer>: concrete overloads for every integer type and its vectors. U: the unsigned type of the same width. `long` has 64 bits in OpenCL, `long long` 128.
 #pragma once
 
 #define MSL_INTEGER1(NAME, T, EXPRESSION)               \
@@ -54,9 +54,9 @@ MSL_INLINE T msl_insert_bits(T base, T insert, uint offset, uint count) {
   MSL_INTEGER3(clamp, T, x < y ? y : x > z ? z : x)                                                                  \
   MSL_INTEGER3(max3, T, max(x, max(y, z)))                                                                           \
   MSL_INTEGER3(min3, T, min(x, min(y, z)))                                                                           \
-  MSL_INTEGER1(popcount, T, __builtin_popcountll((ulong)(U)x))                                                       \
-  MSL_INTEGER1(clz, T, (U)x ? __builtin_clzll((ulong)(U)x) - (64 - 8 * sizeof(T)) : 8 * sizeof(T))                   \
-  MSL_INTEGER1(ctz, T, (U)x ? __builtin_ctzll((ulong)(U)x) : 8 * sizeof(T))                                          \
+  MSL_INTEGER1(popcount, T, __builtin_popcountl((ulong)(U)x))                                                       \
+  MSL_INTEGER1(clz, T, (U)x ? __builtin_clzl((ulong)(U)x) - (64 - 8 * sizeof(T)) : 8 * sizeof(T))                   \
+  MSL_INTEGER1(ctz, T, (U)x ? __builtin_ctzl((ulong)(U)x) : 8 * sizeof(T))                                          \
   MSL_INTEGER2(rotate, T, (msl_rotate<T, U>(x, y)))                                                                  \
   MSL_INTEGER2(addsat, T, msl_add_saturated(x, y))                                                                   \
   MSL_INTEGER2(subsat, T, msl_subtract_saturated(x, y))                                                              \
