@@ -51,6 +51,7 @@ void Threadgroup::access(const void *address, size_t bytes, bool write, bool ato
     }
     return checkRace(history, bytes, now, write, false, code);
   }
+  if (isRuntimeMemory(address)) return;
   for (const Binding &binding : dispatch_.bindings) {
     if (binding.buffer == nullptr || !binding.buffer->contains(address)) continue;
     const size_t offset = static_cast<size_t>(static_cast<const uint8_t *>(address) - binding.buffer->data());
@@ -61,7 +62,6 @@ void Threadgroup::access(const void *address, size_t bytes, bool write, bool ato
     if (history != nullptr) checkRace(history + offset, bytes, now, write, true, code);
     return;
   }
-  if (isRuntimeMemory(address)) return;
   const Buffer *near = dispatch_.device.buffers.near(address);
   std::string message = format("%s of %zu bytes outside of every buffer by %s", verb, bytes, describe(self).c_str());
   for (size_t i = 0; near != nullptr && i < dispatch_.bindings.size(); ++i) {

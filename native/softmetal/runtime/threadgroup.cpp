@@ -91,6 +91,10 @@ void Threadgroup::prepare(msl_uint3 position) {
 }
 
 bool Threadgroup::run(msl_uint3 position) {
+  if (!memory_.valid()) {
+    dispatch_.report(FaultKind::Limit, {}, "no memory for threadgroup memory");
+    return false;
+  }
   prepare(position);
   current_threadgroup = this;
   while (live_ > 0 && !stopped_) {

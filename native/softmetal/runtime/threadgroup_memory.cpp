@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
 namespace softmetal {
 
@@ -15,12 +14,14 @@ constexpr size_t kGap = 256;
 
 ThreadgroupMemory::ThreadgroupMemory(bool gaps) : gaps_(gaps) {
   void *memory = mmap(nullptr, kArena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
+  if (memory == MAP_FAILED) return;
   arena_ = static_cast<uint8_t *>(memory);
   top_ = kArena;  // all of it is poisoned once
 }
 
-ThreadgroupMemory::~ThreadgroupMemory() { munmap(arena_, kArena); }
+ThreadgroupMemory::~ThreadgroupMemory() {
+  if (valid()) munmap(arena_, kArena);
+}
 
 void ThreadgroupMemory::reset() {
   memset(arena_, kPoison, top_);

@@ -18,6 +18,8 @@ class ThreadgroupMemory {
   ThreadgroupMemory(const ThreadgroupMemory &) = delete;
   ThreadgroupMemory &operator=(const ThreadgroupMemory &) = delete;
   ~ThreadgroupMemory();
+  // False: the system had no memory for it.
+  bool valid() const { return arena_ != nullptr; }
 
   // Forgets all arrays; the bytes that were in use are NaNs from now on.
   void reset();
@@ -33,7 +35,7 @@ class ThreadgroupMemory {
 
  private:
   static constexpr size_t kArena = 4 * kLimit;
-  uint8_t *arena_;
+  uint8_t *arena_ = nullptr;
   bool gaps_;
   size_t top_ = 0, used_ = 0;
   std::map<std::pair<int, const char *>, void *> variables_;
