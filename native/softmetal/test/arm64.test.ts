@@ -6,9 +6,7 @@ import { describeWithEmulator } from "./toolchain.ts";
 
 describeWithEmulator("kernels as arm64 code", () => {
   test.each(cases.map((each) => [each.name, each] as const))("%s", async (_, { file, problems }) => {
-    for (const check of [false, true]) {
-      expect(await problems(kernelFile(file), { architecture: "arm64", order: "random", check, workers: 2 })).toEqual([]);
-    }
+    expect(await problems(kernelFile(file), { architecture: "arm64", order: "random", check: true, workers: 1 })).toEqual([]);
   });
 
   test.each([

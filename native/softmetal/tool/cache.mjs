@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { standardHeaders } from "./flags.mjs";
 import { swizzleHeader } from "./swizzles.mjs";
@@ -32,11 +33,50 @@ export const toolVersion = hash(
 /** The default place, next to the other caches of this repository. */
 export const defaultCache = fileURLToPath(new URL("../../../.cache/softmetal", import.meta.url));
 
+/** @param {number} pid */
+function isRunning(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return /** @type {NodeJS.ErrnoException} */ (error).code === "EPERM";
+  }
+}
+
+/** undefined: the lock is gone, or made and not yet written. @param {string} lock */
+function ownerOf(lock) {
+  try {
+    return Number(readFileSync(lock, "utf8")) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Waits while another process makes `path`, so that the work is not done twice. A lock is a saving only: whoever finds it stale, or both, may go on.
+ * @param {string} path @param {string} lock
+ */
+async function waitForOthers(path, lock) {
+  while (!existsSync(path)) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" });
+      return;
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EEXIST") throw error;
+    }
+    const owner = ownerOf(lock);
+    if (owner !== undefined && !isRunning(owner)) rmSync(lock, { force: true });
+    await setTimeout(20);
+  }
+}
+
 /** Makes `path` by `make(temporary)` unless it exists. @param {string} path @param {(temporary: string) => Promise<void> | void} make */
 export async function once(path, make) {
   if (existsSync(path)) return;
   mkdirSync(dirname(path), { recursive: true });
   const temporary = join(dirname(path), `.${process.pid}-${randomUUID()}-${basename(path)}`);
+  const lock = join(dirname(path), `.${basename(path)}.lock`);
+  await waitForOthers(path, lock);
+  if (existsSync(path)) return;
   try {
     await make(temporary);
     renameSync(temporary, path);
@@ -45,6 +85,7 @@ export async function once(path, make) {
     if (!existsSync(path)) throw error;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
+    rmSync(lock, { force: true });
   }
 }
 
