@@ -2,8 +2,10 @@
 //
 //   options forward|reverse|random SEED WORKERS MAX_THREADS   (first)
 //   library NAME PATH
+//   list LIBRARY                                              prints its kernels, one a line
 //   pipeline NAME LIBRARY KERNEL [INDEX:TYPE:HEX ...]         constants
 //   buffer NAME BYTES [FILE]                                  zeroed, or with the file's bytes in front
+//   wrap NAME BYTES                                           a buffer over zeroed memory of the driver's own
 //   run PIPELINE threads|threadgroups X Y Z SIZE_X SIZE_Y SIZE_Z [bINDEX=BUFFER+OFFSET | bINDEX=#HEX | tINDEX=BYTES ...]
 //   barrier
 //   read BUFFER FILE
@@ -45,6 +47,8 @@ class Driver {
     if (command == "library") return library(words);
     if (command == "pipeline") return pipeline(words);
     if (command == "buffer") return buffer(words);
+    if (command == "list") return list(words);
+    if (command == "wrap") return wrap(words);
     if (command == "run") return run(words);
     if (command == "barrier") return sm_memory_barrier(device_);
     if (command == "read") return read(words);
@@ -106,6 +110,22 @@ class Driver {
     file.read(static_cast<char *>(sm_buffer_contents(buffers_[name])), static_cast<std::streamsize>(bytes));
   }
 
+  void list(std::istringstream &words) {
+    std::string name;
+    words >> name;
+    const sm_library *library = libraries_.at(name);
+    for (size_t i = 0; i < sm_library_kernel_count(library); ++i) printf("%s\n", sm_library_kernel_name(library, i));
+  }
+
+  void wrap(std::istringstream &words) {
+    std::string name;
+    size_t bytes = 0;
+    words >> name >> bytes;
+    // Room behind the buffer: what lies there is the driver's, too.
+    own_[name].resize(bytes + 4096);
+    buffers_[name] = sm_buffer_wrap(device_, own_[name].data(), bytes);
+  }
+
   void run(std::istringstream &words) {
     std::string pipeline, unit;
     sm_dispatch dispatch{};
@@ -143,6 +163,7 @@ class Driver {
   std::map<std::string, sm_library *> libraries_;
   std::map<std::string, sm_pipeline *> pipelines_;
   std::map<std::string, sm_buffer *> buffers_;
+  std::map<std::string, std::vector<uint8_t>> own_;
   char error_[SM_ERROR_BYTES] = "";
 };
 

@@ -1,7 +1,7 @@
 // The shim's standard library, function by function.
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "@rlxjs/ir";
 import { expect, test } from "vitest";
-import { bytesOf, execute, floats, kernelFile, randomFloats } from "./machine.ts";
+import { bytesOf, execute, floats, kernelFile, kernelsOf, randomFloats } from "./machine.ts";
 import { describeWithToolchain } from "./toolchain.ts";
 
 /** Runs one thread or one simdgroup in the checked build and gives buffer `out`. */
@@ -15,6 +15,13 @@ async function outputOf(kernel: string, threads: number, bytes: number): Promise
 const words = (bytes: Uint8Array): number[] => [...new Uint32Array(Uint8Array.from(bytes).buffer)];
 
 describeWithToolchain("the standard library of Metal", () => {
+  test("a library lists its kernels by the host's names", async () => {
+    expect(await kernelsOf(kernelFile("library"))).toEqual(["integers", "vectors", "roundings", "lanes"]);
+    expect(await kernelsOf(kernelFile("attention_decode"))).toEqual(
+      ["f16_d64", "bf16_d64", "f32_d128"].map((name) => `attention_decode_${name}`),
+    );
+  });
+
   test("integers", async () => {
     expect(words(await outputOf("integers", 1, 18 * 4))).toEqual([
       ...[31, 3, 8, 0x80000000, 0x18, 0xffffffff, 0x80000000, 0, 3, 0x12, 0xfffffffc, 0xff0, 0xfffffffe, 2, 7, 9, 20, 3],

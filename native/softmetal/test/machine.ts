@@ -44,8 +44,8 @@ export interface Job {
   order?: Order;
   workers?: number;
   maxThreads?: number;
-  /** Contents, or a length of zeros. */
-  buffers: Record<string, Uint8Array | number>;
+  /** Contents, or a length of zeros; `wrap`: zeros in memory of the driver, without guard pages. */
+  buffers: Record<string, Uint8Array | number | { wrap: number }>;
   dispatches: readonly DispatchSpec[];
 }
 
@@ -78,6 +78,8 @@ function script(job: Job, library: string, folder: string): string {
   for (const [name, content] of Object.entries(job.buffers)) {
     if (typeof content === "number") {
       lines.push(`buffer ${name} ${content}`);
+    } else if ("wrap" in content) {
+      lines.push(`wrap ${name} ${content.wrap}`);
     } else {
       writeFileSync(join(folder, name), content);
       lines.push(`buffer ${name} ${content.byteLength} ${join(folder, name)}`);
@@ -147,4 +149,10 @@ export async function execute(job: Job): Promise<Result> {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** The kernels of a source, as the runtime finds them in its library. */
+export async function kernelsOf(source: string): Promise<string[]> {
+  const [program, { library }] = await Promise.all(prepare(source, false, hostArchitecture()));
+  return (await runDriver([program], `options forward 1 1 1024\nlibrary l ${library}\nlist l\n`)).trim().split("\n");
 }

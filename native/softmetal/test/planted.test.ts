@@ -1,6 +1,6 @@
 // Every kernel of planted.metal: the exact reports of the fast and of the checked build.
 import { expect, test } from "vitest";
-import { type DispatchSpec, execute, kernelFile, orders, u32 } from "./machine.ts";
+import { type DispatchSpec, execute, type Job, kernelFile, orders, u32 } from "./machine.ts";
 import { describeWithToolchain } from "./toolchain.ts";
 
 interface Case extends Omit<Partial<DispatchSpec>, "kernel"> {
@@ -84,7 +84,7 @@ const cases: Record<string, Case> = {
 };
 
 /** Runs dispatches on buffers `y` and `z` of 64 floats and gives the reports as lines. */
-async function reportsOf(dispatches: DispatchSpec[], check: boolean, options = {}): Promise<string[]> {
+async function reportsOf(dispatches: DispatchSpec[], check: boolean, options: Partial<Job> = {}): Promise<string[]> {
   const { faults } = await execute({ source: kernelFile("planted"), check, buffers: { y: 256, z: 256 }, dispatches, ...options });
   return faults.map(({ kind, place, message }) => `${kind} ${place === "" ? "" : `${place}: `}${message}`);
 }
@@ -115,6 +115,14 @@ describeWithToolchain("planted mistakes", () => {
     expect(await reportsOf([write, read], true)).toEqual([]);
     expect(await reportsOf([{ ...write, barrier: false }, read], true)).toEqual([
       `race planted.metal:131: race in device memory: read by thread (0,0,0) ${group}, write by thread 63 of threadgroup 0, in an earlier dispatch without a barrier between them`,
+    ]);
+  });
+
+  test("the checked build finds the end of memory without guard pages", async () => {
+    const buffers = { y: { wrap: 256 }, z: 256 };
+    expect(await reportsOf([dispatch("store")], true, { buffers })).toEqual([]);
+    expect(await reportsOf([dispatch("buffer_overrun")], true, { buffers })).toEqual([
+      `bounds planted.metal:76: write of 4 bytes outside of every buffer by thread (63,0,0) ${group}`,
     ]);
   });
 
