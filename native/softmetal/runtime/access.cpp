@@ -67,8 +67,8 @@ void Threadgroup::access(const void *address, size_t bytes, bool write, bool ato
   for (size_t i = 0; near != nullptr && i < dispatch_.bindings.size(); ++i) {
     if (dispatch_.bindings[i].buffer != near) continue;
     const ptrdiff_t offset = static_cast<const uint8_t *>(address) - dispatch_.bindings[i].data();
-    message = format("%s of %zu bytes at offset %td of buffer(%zu), which has %zu bytes, by %s", verb, bytes, offset, i, dispatch_.bindings[i].bytes(),
-                     describe(self).c_str());
+    message = format("%s of %zu bytes at offset %td of buffer(%zu), which has %zu bytes, by %s", verb, bytes, offset, i,
+                     dispatch_.bindings[i].bytes(), describe(self).c_str());
     break;
   }
   reportAccess(FaultKind::Bounds, code, message);
@@ -84,8 +84,8 @@ void Threadgroup::checkRace(ByteHistory *bytes, size_t count, const Access &now,
       std::string by = format("thread %u of threadgroup %u", other->thread, other->threadgroup);
       if (other->dispatch != now.dispatch) by += ", in an earlier dispatch without a barrier between them";
       reportAccess(FaultKind::Race, code,
-                   format("race in %s memory: %s by %s, %s by %s", device ? "device" : "threadgroup", write ? "write" : "read", describe(running()).c_str(), earlier,
-                          by.c_str()));
+                   format("race in %s memory: %s by %s, %s by %s", device ? "device" : "threadgroup", write ? "write" : "read",
+                          describe(running()).c_str(), earlier, by.c_str()));
     }
     if (write)
       byte.write = now;

@@ -52,7 +52,8 @@ std::string mismatch(const Library &library, const sm_constant &constant) {
 
 API sm_device *sm_device_create(const sm_options *options) {
   auto *device = new (std::nothrow) sm_device;
-  if (device != nullptr) device->state.options = {static_cast<Order>(options->order), options->seed, options->workers, options->max_threads_per_threadgroup};
+  if (device == nullptr) return nullptr;
+  device->state.options = {static_cast<Order>(options->order), options->seed, options->workers, options->max_threads_per_threadgroup};
   return device;
 }
 

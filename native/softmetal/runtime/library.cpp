@@ -14,7 +14,8 @@ namespace {
 // Kernel libraries find the runtime's functions among the global symbols. Inside of an addon, which Node loads privately, they have to be made global first.
 void exportRuntime() {
   Dl_info own;
-  if (dladdr(reinterpret_cast<void *>(&exportRuntime), &own) != 0 && own.dli_fname != nullptr) dlopen(own.dli_fname, RTLD_LAZY | RTLD_GLOBAL | RTLD_NOLOAD);
+  if (dladdr(reinterpret_cast<void *>(&exportRuntime), &own) == 0 || own.dli_fname == nullptr) return;
+  dlopen(own.dli_fname, RTLD_LAZY | RTLD_GLOBAL | RTLD_NOLOAD);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ void Threadgroup::barrier(msl_barrier_scope scope, unsigned flags, msl_site site
   for (const Thread &other : threads_) {
     if (other.state != State::AtBarrier) continue;
     if (!sameSite(other, self) && dispatch_.device.faults.first(FaultKind::Barrier, static_cast<uintptr_t>(site.line))) {
-      dispatch_.report(FaultKind::Barrier, placeOf(site), format("threads of one threadgroup wait at different barriers, here and in line %d", other.site.line));
+      dispatch_.report(FaultKind::Barrier, placeOf(site),
+                       format("threads of one threadgroup wait at different barriers, here and in line %d", other.site.line));
     }
     break;  // those that wait already agree or have been reported
   }
@@ -134,7 +135,8 @@ bool Threadgroup::resolveDivergence() {
     if (elsewhere != nullptr && dispatch_.device.faults.first(FaultKind::Divergence, static_cast<uintptr_t>(first->site.line))) {
       const char *what = elsewhere->state == State::AtBarrier ? "threadgroup_barrier" : "simdgroup operation";
       dispatch_.report(FaultKind::Divergence, placeOf(first->site),
-                       format("divergent simdgroup operation: only lanes %08x take part, others wait at the %s of line %d", mask, what, elsewhere->site.line));
+                       format("divergent simdgroup operation: only lanes %08x take part, others wait at the %s of line %d", mask, what,
+                              elsewhere->site.line));
     }
     complete(group, mask, nullptr);
     return true;

@@ -46,7 +46,8 @@ class Validation {
     if (binding.buffer == nullptr) {
       fault(FaultKind::Binding, format("buffer(%d): nothing is bound", argument.index));
     } else if (binding.bytes() < argument.min_bytes) {
-      fault(FaultKind::Binding, format("buffer(%d): %zu bytes are bound, the argument's type has %u", argument.index, binding.bytes(), argument.min_bytes));
+      fault(FaultKind::Binding,
+            format("buffer(%d): %zu bytes are bound, the argument's type has %u", argument.index, binding.bytes(), argument.min_bytes));
     } else if (argument.mode == MSL_CONSTANT_SPACE && binding.offset % 4 != 0) {
       fault(FaultKind::Binding, format("buffer(%d): offset %zu of a constant buffer is not a multiple of 4", argument.index, binding.offset));
     }
