@@ -24,13 +24,11 @@ void Threadgroup::barrier(msl_barrier_scope scope, unsigned flags, msl_site site
   self.flags = flags;
   self.deposit_bytes = 0;
   if (scope == MSL_SIMDGROUP_SCOPE) return meet(self);
-  for (const Thread &other : threads_) {
-    if (other.state != State::AtBarrier) continue;
-    if (!sameSite(other, self) && dispatch_.device.faults.first(FaultKind::Barrier, static_cast<uintptr_t>(site.line))) {
-      dispatch_.report(FaultKind::Barrier, placeOf(site),
-                       format("threads of one threadgroup wait at different barriers, here and in line %d", other.site.line));
-    }
-    break;  // those that wait already agree or have been reported
+  if (at_barrier_ == 0) first_at_barrier_ = &self;
+  const Thread &other = *first_at_barrier_;  // the others that wait agree with it or have been reported
+  if (!sameSite(other, self) && dispatch_.device.faults.first(FaultKind::Barrier, static_cast<uintptr_t>(site.line))) {
+    dispatch_.report(FaultKind::Barrier, placeOf(site),
+                     format("threads of one threadgroup wait at different barriers, here and in line %d", other.site.line));
   }
   if (++at_barrier_ == live_) {
     if (live_ < threads_.size()) reportIncompleteBarrier(self);

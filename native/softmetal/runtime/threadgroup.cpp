@@ -202,8 +202,7 @@ void Threadgroup::finish(Thread &thread) {
   --group.live;
   if (group.waiting > 0 && group.waiting == group.live && agree(group)) complete(group, ~0u, nullptr);
   if (live_ > 0 && at_barrier_ == live_) {
-    const auto waiting = std::find_if(threads_.begin(), threads_.end(), [](const Thread &t) { return t.state == State::AtBarrier; });
-    reportIncompleteBarrier(*waiting);
+    reportIncompleteBarrier(*first_at_barrier_);
     releaseBarrier(nullptr);
   }
 }

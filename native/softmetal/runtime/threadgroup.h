@@ -117,6 +117,7 @@ class Threadgroup {
   uint32_t live_ = 0, at_barrier_ = 0, number_ = 0, groups_run_ = 0;
   Phases barriers_;
   Thread *running_ = nullptr;
+  const Thread *first_at_barrier_ = nullptr;  // of those that wait; meaningful while at_barrier_ > 0
   Fiber *fiber_ = nullptr;
   StackPointer scheduler_ = nullptr;
   bool stopped_ = false;
