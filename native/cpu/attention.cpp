@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kFarthest = int64_t{1} << 53;  // position, so that sums of positions do not overflow
 
-size_t extent(const rlx_tensor& t, int32_t axis) { return static_cast<size_t>(t.dims[axis]); }
+using RLX_BASE::extent;
 
 // A scalar, or the value of batch row b; the default when it is absent.
 int64_t integer(const rlx_tensor* t, size_t b, int64_t otherwise) {

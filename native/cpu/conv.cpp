@@ -13,6 +13,8 @@ namespace rlx {
 namespace RLX_ISA {
 namespace {
 
+using RLX_BASE::extent;
+
 struct Call {
   const rlx_tensor *x, *w, *bias, *out;
   const Sink* sink;
@@ -128,7 +130,6 @@ const char* bind(const rlx_args* args, Call& c) {
   if (own < 2 || own > args->n_in) return "operands";
   const rlx_tensor &x = args->in[0], &w = args->in[1], &out = args->out[0];
   if (!x.data || !w.data || !out.data || x.rank != 3 || w.rank != 3 || out.rank != 3) return "expected x, w and the output with 3 axes";
-  const auto extent = [](const rlx_tensor& t, int axis) { return static_cast<size_t>(t.dims[axis]); };
   const rlx_tensor* bias = own > 2 && args->in[2].data ? &args->in[2] : nullptr;
   c = Call{&x, &w, bias, &out, nullptr, nullptr, nullptr, extent(x, 0), extent(x, 1), extent(x, 2), extent(w, 0), extent(out, 2), 0, 0, 0, 0, 0, 0, 0};
   c.stride = RLX_BASE::size_param(args, 1);
@@ -149,7 +150,7 @@ const char* bind(const rlx_args* args, Call& c) {
   const bool f64 = x.dtype == RLX_F64;
   if (!is_dtype(x, f64) || !is_dtype(w, f64) || (bias && !is_dtype(*bias, f64))) return "expected f64, or f32, f16 and bf16";
   if (bias && RLX_BASE::elements(*bias) != c.cout) return "bias: expected [Cout]";
-  return f64 && (out.dtype != RLX_F64 || args->blob_bytes != 0) ? "conv1d: f64 has no epilogue" : nullptr;
+  return f64 && (out.dtype != RLX_F64 || args->blob_bytes != 0) ? "f64 has no epilogue" : nullptr;
 }
 
 const char* conv1d(const rlx_args* args) {

@@ -24,7 +24,6 @@ const char* prepare(Write& w, const double* params, size_t head_dim, const KvPla
   RLX_REQUIRE(w.x.rank == (w.x_head ? 4 : 3) && w.cache.rank == (w.head ? 4 : 3), "cache and x: expected 3 axes, head-major 4");
   RLX_REQUIRE(is_float(w.x.dtype) && (q8 ? head_dim > 0 : is_float(w.cache.dtype)), "cache and x: expected floats, or a q8_0 cache and headDim");
   RLX_REQUIRE(same_type(w.cache, w.out), "out: expected the type of the cache");
-  const auto extent = [](const rlx_tensor& t, int axis) { return static_cast<size_t>(t.dims[axis]); };
   const size_t width = w.x_head ? extent(w.x, 1) * extent(w.x, 3) : extent(w.x, 2);
   w.sizes = {w.name, extent(w.cache, 0), extent(w.cache, w.head ? 2 : 1), extent(w.x, 0), extent(w.x, w.x_head ? 2 : 1), width, params[2] != 0, params[3] != 0};
   if (width == 0) return nullptr;
@@ -126,12 +125,12 @@ const char* kv_linearize_ring(const rlx_args* args) {
   const int32_t rank = dst.rank;
   RLX_REQUIRE(rank >= 2 && src.rank == rank && src.dtype == dst.dtype && same_type(dst, out), "dst and src: ranks or dtypes");
   for (int32_t i = 0; i < rank; i++) RLX_REQUIRE(i == rank - 2 || src.dims[i] == dst.dims[i], "src: expected the shape of dst but for axis -2");
-  const size_t lanes = elements(dst, 0, rank - 2), entries = rank > 2 ? static_cast<size_t>(dst.dims[0]) : 1;
+  const size_t lanes = elements(dst, 0, rank - 2), entries = rank > 2 ? extent(dst, 0) : 1;
   const rlx_tensor* lists[] = {&end, &length};
   for (const rlx_tensor* t : lists)
-    RLX_REQUIRE(is_int(t->dtype) && (t->rank == 0 || (t->rank == 1 && rank > 2 && static_cast<size_t>(t->dims[0]) == entries)), "end, length: expected integers [] or one per entry");
-  const size_t from_cap = static_cast<size_t>(src.dims[rank - 2]), to_cap = static_cast<size_t>(dst.dims[rank - 2]);
-  const size_t row = row_bytes(dst.dtype, static_cast<size_t>(dst.dims[rank - 1]));
+    RLX_REQUIRE(is_int(t->dtype) && (t->rank == 0 || (t->rank == 1 && rank > 2 && extent(*t, 0) == entries)), "end, length: expected integers [] or one per entry");
+  const size_t from_cap = extent(src, rank - 2), to_cap = extent(dst, rank - 2);
+  const size_t row = row_bytes(dst.dtype, extent(dst, rank - 1));
   const size_t most = from_cap < to_cap ? from_cap : to_cap;
   bool any = false;
   for (size_t e = 0; row > 0 && lanes > 0 && e < entries; e++) {

@@ -46,7 +46,7 @@ static inline const char* kv_check(const KvSizes& s, const KvPlaces& p) {
   const rlx_tensor* lists[] = {&p.pos, &p.slots, &p.tokens, &p.offset};
   for (const rlx_tensor* t : lists) {
     if (!t->data) continue;
-    RLX_REQUIRE(is_int(t->dtype) && (t->rank == 0 ? t != &p.slots : t->rank == 1 && static_cast<size_t>(t->dims[0]) == s.rows),
+    RLX_REQUIRE(is_int(t->dtype) && (t->rank == 0 ? t != &p.slots : t->rank == 1 && extent(*t, 0) == s.rows),
                 "pos, slots, tokens, srcTokOffset: expected integers, one per sequence of the source");
   }
   RLX_REQUIRE(p.pos.data, "pos: expected integers [] or one per sequence");

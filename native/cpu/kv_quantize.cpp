@@ -7,8 +7,6 @@ namespace rlx {
 namespace RLX_BASE {
 namespace {
 
-size_t extent(const rlx_tensor& t, int32_t axis) { return static_cast<size_t>(t.dims[axis]); }
-
 // A quantized cache: packed u8 and norms f32, both [B, cap, H * each] or, head-major, [B, H, cap, each].
 struct Store {
   KvCodec codec;

@@ -27,8 +27,8 @@ const char* check(const rlx_args* args, size_t own) {
   const size_t k = last(x);
   if (w.rank < 2 || last(w) != k || static_cast<size_t>(w.dims[w.rank - 2]) != last(y)) return "w: expected [n, k]";
   // Packed weights come with the bytes that there are; others with those of their shape.
-  if (is_packed(w.dtype)) return k % 32 == 0 && w.bytes >= rows16_bytes(w.dtype, w.rank > 2 ? rows : last(y), k) ? nullptr : "linear: w: expected packed blocks";
-  return is_vector_float(w.dtype) || w.bytes >= rows * k * 2 ? nullptr : "linear: w: expected floats, or a K format as f16";
+  if (is_packed(w.dtype)) return k % 32 == 0 && w.bytes >= rows16_bytes(w.dtype, w.rank > 2 ? rows : last(y), k) ? nullptr : "w: expected packed blocks";
+  return is_vector_float(w.dtype) || w.bytes >= rows * k * 2 ? nullptr : "w: expected floats, or a K format as f16";
 }
 // Rows of x in the form that the weights want, in scratch; then the jobs.
 const char* run_jobs(const rlx_args* args, const Jobs& jobs, size_t x_rows, size_t n, size_t k, const Sink& sink, uint8_t* scratch, size_t bytes) {

@@ -98,7 +98,7 @@ const char* check(const rlx_args* args) {
   const int64_t k = b.dims[b.rank - (transposed ? 1 : 2)], n = b.dims[b.rank - (transposed ? 2 : 1)];
   if (a.dims[a.rank - 1] != k || a.dims[a.rank - 2] != out.dims[out.rank - 2] || n != out.dims[out.rank - 1]) return "shapes do not agree";
   if (a.dtype != b.dtype || !RLX_BASE::is_float(a.dtype)) return "expected floats of one dtype";
-  return a.dtype != RLX_F64 || (out.dtype == RLX_F64 && args->blob_bytes == 0) ? nullptr : "matmul: f64 has no epilogue";
+  return a.dtype != RLX_F64 || (out.dtype == RLX_F64 && args->blob_bytes == 0) ? nullptr : "f64 has no epilogue";
 }
 
 const char* matmul(const rlx_args* args) {

@@ -18,6 +18,7 @@ namespace RLX_BASE {
 // Elements per tile of a kernel that works on converted values.
 constexpr size_t VALUES = 512;
 
+static inline size_t extent(const rlx_tensor& t, int32_t axis) { return static_cast<size_t>(t.dims[axis]); }
 static inline size_t elements(const rlx_tensor& t, int32_t from = 0, int32_t to = RLX_MAX_RANK) {
   size_t n = 1;
   for (int32_t i = from; i < to && i < t.rank; i++) n *= static_cast<size_t>(t.dims[i]);
@@ -36,7 +37,7 @@ struct Lanes {
   size_t outer, length, inner;
 };
 static inline Lanes lanes(const rlx_tensor& t, int32_t axis) {
-  return {elements(t, 0, axis), static_cast<size_t>(t.dims[axis]), elements(t, axis + 1)};
+  return {elements(t, 0, axis), extent(t, axis), elements(t, axis + 1)};
 }
 // Whether a step has these operands and parameters; the last `optional` inputs may be absent.
 static inline bool given(const rlx_args* args, size_t in, size_t out, size_t params, size_t optional = 0) {

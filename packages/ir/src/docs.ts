@@ -1,7 +1,6 @@
+import { markdownTable } from "./markdown.ts";
 import type { AnyOpDef, AttrSpec, InputSpec, OpTraits } from "./op.ts";
 import { ops } from "./ops/index.ts";
-
-const cell = (text: string): string => text.replaceAll("|", "\\|");
 
 function operand({ name, kind, mode }: InputSpec): string {
   const type = kind === "any" ? "" : ` ${kind}`;
@@ -42,5 +41,5 @@ export function renderOpTable(table: Readonly<Record<string, AnyOpDef>> = ops): 
     return [`\`${method}\``, `\`${def.name}\``, operands.join(", "), attrs.join(", "), def.doc + outputs, traitNames(def).join(", ")];
   });
   const header = ["method", "name", "operands", "attributes", "what it does", "traits"];
-  return [header, header.map(() => "---"), ...rows].map((row) => `| ${row.map(cell).join(" | ")} |`).join("\n");
+  return markdownTable(header, rows);
 }

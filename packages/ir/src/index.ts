@@ -19,6 +19,7 @@ export * from "./hir/index.ts";
 export { type GraphSummary, type OpCost, summarizeGraph, summaryText } from "./inspect.ts";
 export * from "./kv-codec/index.ts";
 export * from "./kv-names/index.ts";
+export { overlap } from "./memory.ts";
 export * from "./op.ts";
 export { visible } from "./ops/attention.ts";
 export { type OpTable, opByName, ops } from "./ops/index.ts";

@@ -24,7 +24,7 @@ export { registerBackend, registeredDevices } from "./registry.ts";
 export type { CompiledStats, CopyCounts, Outputs, RunOptions } from "./run-options.ts";
 export { type CompileOptions, Session, type SessionOptions, type SessionStats } from "./session.ts";
 export { StateSet } from "./state.ts";
-export { nextTask, runAtOnce, runInSlices, type Work } from "./task.ts";
+export { nextTask, runAtOnce, runInSlices, untilAborted, type Work } from "./task.ts";
 export { type Trace, type TraceEvent, traceRun } from "./trace.ts";
 export { libraryVersion } from "./version.ts";
 export { type WeightEntry, WeightStore, type WeightStoreOptions } from "./weights.ts";

@@ -1,4 +1,4 @@
-import { type Bindings, byteLength, showShape, Tensor, type TensorData, type TensorType } from "@rlxjs/ir";
+import { type Bindings, byteLength, overlap, showShape, Tensor, type TensorData, type TensorType } from "@rlxjs/ir";
 import { OutputError } from "./errors.ts";
 import { actualShape, arrayOf } from "./inputs.ts";
 import type { GraphTypes, RunOptions } from "./run-options.ts";
@@ -66,6 +66,3 @@ function intoTensor(graph: string, name: string, type: TensorType, shape: readon
     );
   return new Tensor(type.dtype, shape, target);
 }
-
-const overlap = (a: TensorData, b: TensorData): boolean =>
-  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;

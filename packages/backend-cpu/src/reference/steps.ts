@@ -1,4 +1,4 @@
-import { type Bindings, bindAttrs, byteLength, evalDim, evalShape, opByName, runReference, Tensor, writtenSlots } from "@rlxjs/ir";
+import { type Bindings, bindAttrs, byteLength, evalDim, evalShape, opByName, overlap, runReference, Tensor, writtenSlots } from "@rlxjs/ir";
 import { KernelError, type Operand, type Program } from "@rlxjs/runtime";
 
 /** The bytes of a buffer of the program, from its first byte on. */
@@ -26,7 +26,7 @@ export class ReferenceSteps {
         const tensor = o && this.#tensor(o, extents, memory);
         // A reference may still read operands when it has begun to write: those that share memory with a result are copied first.
         // Memory that the op writes in place is its own business: it reads what it overwrites, or refuses to.
-        const shared = tensor && !written.includes(slot) && outputs.slice(written.length).some((out) => overlap(tensor, out));
+        const shared = tensor && !written.includes(slot) && outputs.slice(written.length).some((out) => overlap(tensor.data, out.data));
         return shared ? new Tensor(tensor.dtype, tensor.shape, tensor.data.slice()) : tensor;
       });
       runReference(def, inputs, bindAttrs(def, step.attrs, extents), outputs);
@@ -49,6 +49,3 @@ export class ReferenceSteps {
     return tensor;
   }
 }
-
-const overlap = ({ data: a }: Tensor, { data: b }: Tensor): boolean =>
-  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;

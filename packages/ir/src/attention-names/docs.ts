@@ -1,3 +1,4 @@
+import { markdownTable } from "../markdown.ts";
 import { type AttentionForm, attentionForms } from "./table.ts";
 
 /** One kernel of the reference, and what it is here. */
@@ -31,5 +32,5 @@ export const attentionNameRows: readonly AttentionNameRow[] = Object.entries(att
 export function renderAttentionNames(): string {
   const rows = attentionNameRows.map((r) => [`\`${r.reference}\``, `\`${r.name}\``, r.op, r.differs]);
   const header = ["reference", "here", "`attention` with", "what differs"];
-  return [header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+  return markdownTable(header, rows);
 }

@@ -1,9 +1,8 @@
-import { type Builder, GraphBuilder, graphBuilder, type Value } from "../builder.ts";
+import { type Builder, graphBuilder, type Value } from "../builder.ts";
 import { type Dim, dimEquals } from "../dim.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import { evaluateGraph } from "../evaluate.ts";
-import { type Args, checkNames, flag } from "../kv-names/args.ts";
-import { graphValue, placeOf } from "../kv-names/graph.ts";
+import { type Args, checkNames, flag, graphValue, namedForms, placeOf } from "../named-args.ts";
 import { showType } from "../shape.ts";
 import { shown } from "../shown.ts";
 import { Tensor } from "../tensor.ts";
@@ -48,20 +47,21 @@ const settingsOf = ({ causal, window, maskType, softcap, codes }: AttentionForm)
   ...(codes === "codebookBits" ? ["codebookBits"] : []),
 ];
 
-function named(name: string, form: AttentionForm) {
-  const known = [...operandsOf(form), ...placesOf(form), ...settingsOf(form)];
-  return (first: unknown, given?: unknown): unknown => {
-    if (first instanceof GraphBuilder) return attend(first as Builder, name, form, checkNames(name, known, given));
-    const args = checkNames(name, known, first);
-    const tensors = [...operandsOf(form), ...placesOf(form)].flatMap((key): [string, Tensor][] => {
-      const value = args[key];
-      return value instanceof Tensor ? [[key, value]] : [];
-    });
-    const g = graphBuilder(name) as Builder;
-    const inputs = tensors.map(([key, t]): [string, Value] => [key, g.input(key, t.dtype, t.shape)]);
-    g.output("out", attend(g, name, form, { ...args, ...Object.fromEntries(inputs) }));
-    return evaluateGraph(g.build(), { inputs: Object.fromEntries(tensors) }).out;
-  };
+/** Everything that a form takes. */
+const argsOf = (name: string, form: AttentionForm, given: unknown): Args =>
+  checkNames(name, [...operandsOf(form), ...placesOf(form), ...settingsOf(form)], given);
+
+/** On tensors: a graph of its own, evaluated. */
+function attendTensors(name: string, form: AttentionForm, given: unknown): Tensor | undefined {
+  const args = argsOf(name, form, given);
+  const tensors = [...operandsOf(form), ...placesOf(form)].flatMap((key): [string, Tensor][] => {
+    const value = args[key];
+    return value instanceof Tensor ? [[key, value]] : [];
+  });
+  const g = graphBuilder(name);
+  const inputs = tensors.map(([key, t]): [string, Value] => [key, g.input(key, t.dtype, t.shape)]);
+  g.output("out", attend(g, name, form, { ...args, ...Object.fromEntries(inputs) }));
+  return evaluateGraph(g.build(), { inputs: Object.fromEntries(tensors) }).out;
 }
 
 function attend(g: Builder, op: string, form: AttentionForm, args: Args): Value {
@@ -121,11 +121,9 @@ function windowOf(op: string, { window, maskType }: AttentionForm, args: Args): 
 }
 
 /** All of them by name. */
-export const attentions = Object.fromEntries(
-  Object.entries(attentionForms).map(([name, form]) => [name, named(name, form)]),
-) as unknown as {
-  readonly [N in AttentionName]: NamedAttention<N>;
-};
+export const attentions = namedForms<AttentionForm>(attentionForms, attendTensors, (g, name, form, given) =>
+  attend(g, name, form, argsOf(name, form, given)),
+) as { readonly [N in AttentionName]: NamedAttention<N> };
 
 export const {
   sdpa,

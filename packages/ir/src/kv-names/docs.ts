@@ -1,3 +1,4 @@
+import { markdownTable } from "../markdown.ts";
 import { type KvCopySpec, type KvForm, kvCopySpecs, kvForms } from "./table.ts";
 
 /** One dispatch of the reference, and what it is here. */
@@ -37,5 +38,5 @@ export const kvNameRows: readonly KvNameRow[] = [
 export function renderKvNames(rows: readonly KvNameRow[] = kvNameRows): string {
   const cells = rows.map(({ reference, name, op, what }) => [`\`${reference}\``, `\`${name}\``, `\`${op}\``, what]);
   const header = ["reference", "ours", "op", "source and dtypes"];
-  return [header, header.map(() => "---"), ...cells].map((row) => `| ${row.join(" | ")} |`).join("\n");
+  return markdownTable(header, cells);
 }

@@ -2,7 +2,7 @@ import { AttrError, RunError } from "../errors.ts";
 import { linearizeRing } from "../ops/kv-linearize-ring.ts";
 import { expectElements } from "../ops/kv-plan.ts";
 import { inferKvWrite, runKvWrites } from "../ops/kv-write-rules.ts";
-import { type Args, checkNames, flag, natural, naturals, tensor } from "./args.ts";
+import { type Args, checkNames, flag, natural, naturals, tensor } from "../named-args.ts";
 import { type KvCopySpec, type KvForm, kvForms } from "./table.ts";
 import { expectDType, int, ints, part } from "./tensors.ts";
 

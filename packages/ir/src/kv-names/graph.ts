@@ -1,9 +1,8 @@
-import { type Builder, Value } from "../builder.ts";
+import type { Builder, Value } from "../builder.ts";
 import { mulDims } from "../dim.ts";
 import { AttrError, ShapeError } from "../errors.ts";
 import { showType } from "../shape.ts";
-import { shown } from "../shown.ts";
-import { type Args, asNatural, checkNames } from "./args.ts";
+import { checkNames, graphValue, placeOf } from "../named-args.ts";
 import { operandsOf, ringOf } from "./eager.ts";
 import { type KvCopySpec, type KvForm, kvForms } from "./table.ts";
 
@@ -45,22 +44,6 @@ function asTokens(g: Builder, op: string, name: string, source: Value, { source:
   if (slots !== undefined) return g.reshape(source, { shape: [a, 1, b] });
   const rows = axes[0] === "nHeads" ? [1, 1, mulDims(a, b)] : [1, a, mulDims(b, c)];
   return g.reshape(source, { shape: rows });
-}
-
-/** @throws AttrError for an argument that is no value of a graph. */
-export function graphValue(op: string, args: Args, name: string): Value {
-  const value = args[name];
-  if (!(value instanceof Value)) throw new AttrError(op, `${name}: expected a value of the graph, got ${shown(value)}`);
-  return value;
-}
-
-/** A place as a value; `undefined` when it is not given. */
-export function placeOf(g: Builder, op: string, args: Args, name: string): Value | undefined {
-  const value = args[name];
-  if (value === undefined) return undefined;
-  if (value instanceof Value) return value;
-  if (typeof value !== "number") throw new AttrError(op, `${name}: expected a value or a number, got ${shown(value)}`);
-  return g.constant(asNatural(op, name, value), "i64");
 }
 
 /** kvCacheLinearizeRing in a graph; the next version of dst. */

@@ -1,5 +1,6 @@
 import { type Builder, GraphBuilder, type Value, type ValueLike } from "../builder.ts";
 import type { Tensor } from "../tensor.ts";
+import { namedForms } from "../named-args.ts";
 import { copyTensors, linearizeTensors } from "./eager.ts";
 import { copyValues, linearizeValues } from "./graph.ts";
 import { type KvCopyName, type KvCopyOperands, type KvCopySpec, type KvEagerArgs, type KvGraphArgs, kvCopySpecs } from "./table.ts";
@@ -27,18 +28,11 @@ export interface KvCopy<N extends KvCopyName> {
   ): (typeof kvCopySpecs)[N] extends { readonly dual: true } ? { readonly k: Value; readonly v: Value } : Value;
 }
 
-function kvCopy(name: string, spec: KvCopySpec) {
-  return (first: unknown, args?: unknown): unknown => {
-    if (!(first instanceof GraphBuilder)) return copyTensors(name, spec, first);
-    const [k, v] = copyValues(first as Builder, name, spec, args);
-    return v ? { k, v } : k;
-  };
-}
-
 /** All of them by name. */
-export const kvCopies = Object.fromEntries(Object.entries(kvCopySpecs).map(([name, spec]) => [name, kvCopy(name, spec)])) as unknown as {
-  readonly [N in KvCopyName]: KvCopy<N>;
-};
+export const kvCopies = namedForms<KvCopySpec>(kvCopySpecs, copyTensors, (g, op, spec, args) => {
+  const [k, v] = copyValues(g, op, spec, args);
+  return v ? { k, v } : k;
+}) as { readonly [N in KvCopyName]: KvCopy<N> };
 
 export const {
   kvCacheCopy,

@@ -5,7 +5,7 @@ import { decodeStore } from "../ops/kv-dequantize.ts";
 import { inferKvQuantize, type KvStore, runKvQuantize } from "../ops/kv-quantize-rules.ts";
 import { shown } from "../shown.ts";
 import type { Tensor } from "../tensor.ts";
-import { type Args, checkNames, flag, natural, tensor } from "./args.ts";
+import { type Args, checkNames, flag, natural, tensor } from "../named-args.ts";
 import type { KvQuantizeSpec } from "./quantize-table.ts";
 import { expectDType, int, part } from "./tensors.ts";
 

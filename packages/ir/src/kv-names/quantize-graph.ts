@@ -5,8 +5,7 @@ import type { KvBits } from "../kv-codec/codec.ts";
 import type { FwhtSigns } from "../ops/fwht.ts";
 import { expectRank } from "../ops/rules.ts";
 import { showType } from "../shape.ts";
-import { checkNames, flag, natural } from "./args.ts";
-import { graphValue, placeOf } from "./graph.ts";
+import { checkNames, flag, graphValue, natural, placeOf } from "../named-args.ts";
 import { codecName, codecNames, codecOf, storesOf } from "./quantize-eager.ts";
 import type { KvQuantizeSpec } from "./quantize-table.ts";
 

@@ -1,4 +1,5 @@
-import { type Builder, GraphBuilder, type Value } from "../builder.ts";
+import type { Builder, Value } from "../builder.ts";
+import { namedForms } from "../named-args.ts";
 import type { Tensor } from "../tensor.ts";
 import { dequantizeTensors, quantizeTensors, rotateTensors } from "./quantize-eager.ts";
 import { dequantizeValues, quantizeValues, rotateValues } from "./quantize-graph.ts";
@@ -50,35 +51,19 @@ export interface KvRotation {
   (g: Builder, args: { readonly data: Value }): Value;
 }
 
-/** A function for each name of a table: on tensors, or on a builder. */
-function forms<S extends object>(
-  specs: Readonly<Record<string, S>>,
-  onTensors: (op: string, spec: S, args: unknown) => void,
-  onBuilder: (g: Builder, op: string, spec: S, args: unknown) => unknown,
-): object {
-  const form =
-    (op: string, spec: S) =>
-    (first: unknown, args?: unknown): unknown =>
-      first instanceof GraphBuilder ? onBuilder(first as Builder, op, spec, args) : onTensors(op, spec, first);
-  return Object.fromEntries(Object.entries(specs).map(([op, spec]) => [op, form(op, spec)]));
-}
-
-export const { hadamardQuantizeKv, hadamardQuantizeKvSeq, hadamardQuantizeKvHb, hadamardQuantizeKvHbSeq, hadamardQuantizeKvDual } = forms(
-  kvQuantizeSpecs,
-  quantizeTensors,
-  (g, op, spec, args) => {
+export const { hadamardQuantizeKv, hadamardQuantizeKvSeq, hadamardQuantizeKvHb, hadamardQuantizeKvHbSeq, hadamardQuantizeKvDual } =
+  namedForms(kvQuantizeSpecs, quantizeTensors, (g, op, spec, args) => {
     const [packed, norms, packedV, normsV] = quantizeValues(g, op, spec, args);
     return spec.dual ? { packedK: packed, normsK: norms, packedV, normsV } : { packed, norms };
-  },
-) as { readonly [N in KvQuantizeName]: KvQuantizer<N> };
+  }) as { readonly [N in KvQuantizeName]: KvQuantizer<N> };
 
-export const { tqDequantizeKv, tqDequantizeHbKv } = forms(
+export const { tqDequantizeKv, tqDequantizeHbKv } = namedForms(
   kvDequantizeSpecs,
   (op, { bits }, args) => dequantizeTensors(op, bits, args),
   (g, op, { bits }, args) => dequantizeValues(g, op, bits, args),
 ) as { readonly [N in KvDequantizeName]: KvDequantizer<N> };
 
-export const { fwhtStandalone, hadamardTransform, fwhtSignPremult, fwhtSignUndo } = forms(
+export const { fwhtStandalone, hadamardTransform, fwhtSignPremult, fwhtSignUndo } = namedForms(
   fwhtSpecs,
   (op, { signs }, args) => rotateTensors(op, signs, args),
   (g, op, { signs }, args) => rotateValues(g, op, signs, args),

@@ -1,5 +1,6 @@
 import { type Dim, dimEquals, dimMax } from "../dim.ts";
 import { AttrError, RunError, ShapeError } from "../errors.ts";
+import { overlap } from "../memory.ts";
 import { attr, input, optional, type TensorType } from "../op.ts";
 import { showType } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -185,6 +186,5 @@ export function expectNoOverlap(op: string, written: KvMemory, read: KvMemory): 
   const targets = Object.entries(written);
   for (const [i, [name, a]] of targets.entries())
     for (const [other, b] of [...targets.slice(i + 1), ...Object.entries(read)])
-      if (a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength)
-        throw new RunError(op, `${other}: expected memory of its own, got memory that overlaps ${name}`);
+      if (overlap(a, b)) throw new RunError(op, `${other}: expected memory of its own, got memory that overlaps ${name}`);
 }

@@ -1,5 +1,14 @@
 import { type HirModule, RlxError } from "@rlxjs/ir";
-import type { CompiledGraph, CompiledStats, Outputs, RunOptions, Session, StateSet, WeightStore } from "@rlxjs/runtime";
+import {
+  type CompiledGraph,
+  type CompiledStats,
+  type Outputs,
+  type RunOptions,
+  type Session,
+  type StateSet,
+  untilAborted,
+  type WeightStore,
+} from "@rlxjs/runtime";
 
 export interface GraphStats extends CompiledStats {
   /** Graphs that have been compiled so far. */
@@ -45,7 +54,7 @@ export class GraphSet<Kind extends string> implements Disposable {
     const turn = this.#last;
     const run = turn.then(() => graph.run(options));
     this.#last = run.catch(() => undefined);
-    await abortable(turn, options.signal);
+    await untilAborted(turn, options.signal);
     return run;
   }
 
@@ -71,17 +80,4 @@ export class GraphSet<Kind extends string> implements Disposable {
       );
     this.#graphs.clear();
   }
-}
-
-/** Waits for a promise that never rejects, or for the signal. */
-function abortable(wait: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { once: true });
-    wait.then(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    });
-  });
 }

@@ -1,6 +1,7 @@
-import { AttrError } from "../errors.ts";
-import { shown } from "../shown.ts";
-import { Tensor } from "../tensor.ts";
+import { type Builder, GraphBuilder, Value } from "./builder.ts";
+import { AttrError } from "./errors.ts";
+import { shown } from "./shown.ts";
+import { Tensor } from "./tensor.ts";
 
 /** Arguments by name, as a caller without types may give them. */
 export type Args = Readonly<Record<string, unknown>>;
@@ -41,4 +42,33 @@ export function tensor(op: string, args: Args, name: string): Tensor {
   const value = args[name];
   if (!(value instanceof Tensor)) throw new AttrError(op, `${name}: expected a tensor, got ${shown(value)}`);
   return value;
+}
+
+/** @throws AttrError for an argument that is no value of a graph. */
+export function graphValue(op: string, args: Args, name: string): Value {
+  const value = args[name];
+  if (!(value instanceof Value)) throw new AttrError(op, `${name}: expected a value of the graph, got ${shown(value)}`);
+  return value;
+}
+
+/** A place as a value; `undefined` when it is not given. */
+export function placeOf(g: Builder, op: string, args: Args, name: string): Value | undefined {
+  const value = args[name];
+  if (value === undefined) return undefined;
+  if (value instanceof Value) return value;
+  if (typeof value !== "number") throw new AttrError(op, `${name}: expected a value or a number, got ${shown(value)}`);
+  return g.constant(asNatural(op, name, value), "i64");
+}
+
+/** A function for each name of a table: on tensors, or on a builder and values of its graph. */
+export function namedForms<S>(
+  specs: Readonly<Record<string, S>>,
+  onTensors: (op: string, spec: S, args: unknown) => unknown,
+  onBuilder: (g: Builder, op: string, spec: S, args: unknown) => unknown,
+): object {
+  const form =
+    (op: string, spec: S) =>
+    (first: unknown, args?: unknown): unknown =>
+      first instanceof GraphBuilder ? onBuilder(first as Builder, op, spec, args) : onTensors(op, spec, first);
+  return Object.fromEntries(Object.entries(specs).map(([op, spec]) => [op, form(op, spec)]));
 }
