@@ -12,8 +12,9 @@ const below = {
   ir: [],
   runtime: ["ir"],
   "backend-cpu": ["ir", "runtime"],
+  "backend-metal": ["ir", "runtime"],
   "models-core": ["ir", "runtime"],
-  cli: ["ir", "runtime", "backend-cpu", "models-core"],
+  cli: ["ir", "runtime", "backend-cpu", "backend-metal", "models-core"],
 };
 const problems = [];
 

@@ -1,0 +1,2 @@
+export * from "./expr.ts";
+export * from "./launch.ts";
