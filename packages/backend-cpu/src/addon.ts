@@ -1,8 +1,4 @@
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { RlxError } from "@rlxjs/ir";
+import { type LoadedAddon, NativeAddon } from "@rlxjs/runtime/node";
 
 /** The native addon, as native/addon exports it: the only place where its types are stated. */
 export interface Addon {
@@ -68,30 +64,10 @@ export interface NativeExecutable {
   close(): void;
 }
 
-const packageRoot = (): string => resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const fileName = "rlxjs_cpu.node";
-
-let directory = join(packageRoot(), "build", "Release");
-let loaded: { addon?: Addon; reason?: string } | undefined;
+const native = new NativeAddon<Addon>({ file: "rlxjs_cpu.node", from: import.meta.url });
 
 /** Take the addon from another build, such as one with sanitizers. Before anything has opened a device. */
-export function useNativeBuild(path: string): void {
-  if (loaded && path !== directory) throw new RlxError("ERR_ADDON", `native build ${path}: the addon of ${directory} is loaded already`);
-  directory = path;
-}
+export const useNativeBuild = (directory: string): void => native.useBuild(directory);
 
-/** The addon of this package's build, or why there is none. Loaded at the first call. */
-export function loadAddon(): { readonly addon?: Addon; readonly reason?: string } {
-  loaded ??= open();
-  return loaded;
-}
-
-function open(): { addon?: Addon; reason?: string } {
-  const file = join(directory, fileName);
-  if (!existsSync(file)) return { reason: `${file} does not exist` };
-  try {
-    return { addon: createRequire(import.meta.url)(file) as Addon };
-  } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) };
-  }
-}
+/** The addon of this package's build or of the platform's package, or why there is none. Loaded at the first call. */
+export const loadAddon = (): LoadedAddon<Addon> => native.load();

@@ -1,0 +1,1 @@
+export { type AddonPlace, type LoadedAddon, NativeAddon, platformPackage } from "./native-addon.ts";
