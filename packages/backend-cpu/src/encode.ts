@@ -1,8 +1,5 @@
-import { type Dim, type DType, dtypes } from "@rlxjs/ir";
+import { type Dim, dtypeCode } from "@rlxjs/ir";
 import type { Operand, Program, ProgramBuffer } from "@rlxjs/runtime";
-
-/** Number of a dtype on the native side: its place in the table. */
-export const dtypeCode = (dtype: DType): number => Object.keys(dtypes).indexOf(dtype);
 
 const bufferKinds = ["input", "output", "state", "constant", "weight", "arena"] as const satisfies readonly ProgramBuffer["kind"][];
 

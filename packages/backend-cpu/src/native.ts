@@ -1,8 +1,7 @@
 import { availableParallelism } from "node:os";
-import { RlxError, type Tensor } from "@rlxjs/ir";
+import { dtypeCode, RlxError, type Tensor } from "@rlxjs/ir";
 import { type Backend, type BackendOptions, type DeviceBuffer, libraryVersion, type MappedFile } from "@rlxjs/runtime";
 import type { Addon } from "./addon.ts";
-import { dtypeCode } from "./encode.ts";
 import { nativeKernels } from "./kernels/index.ts";
 import { LoadedProgram } from "./native-executable.ts";
 

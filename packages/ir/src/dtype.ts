@@ -42,6 +42,9 @@ export const dtypes = {
   q6_k: info("block", 210, 0, 256),
 } as const satisfies Record<DType, DTypeInfo>;
 
+/** Number of a dtype in native code: its place in the table. */
+export const dtypeCode = (dtype: DType): number => Object.keys(dtypes).indexOf(dtype);
+
 export const isDType = (x: unknown): x is DType => typeof x === "string" && Object.hasOwn(dtypes, x);
 export const dtypeClass = (d: DType): DTypeClass => dtypes[d].class;
 export const isFloat = (d: DType): d is FloatDType => dtypes[d].class === "float";

@@ -1,5 +1,5 @@
-import type { Kernel, NodeView } from "@rlxjs/runtime";
-import { axisAttr, dimAttr, isBlockType, kernel, listAttr, numberAttr, reasons } from "./checks.ts";
+import { axisAttr, dimAttr, isBlockType, type Kernel, listAttr, type NodeView, numberAttr, reasons } from "@rlxjs/runtime";
+import { kernel } from "./checks.ts";
 
 const noBlocks = ({ inputs }: NodeView): true | string => reasons(inputs.some(isBlockType) && "block formats");
 /** Blocks run along the last axis, which therefore stays last. */

@@ -1,6 +1,6 @@
 import { type AttrRecord, type Dim, kvBits, kvCodecIds } from "@rlxjs/ir";
-import type { Kernel } from "@rlxjs/runtime";
-import { flagAttr, kernel, numberAttr, reasons } from "./checks.ts";
+import { flagAttr, type Kernel, numberAttr, reasons } from "@rlxjs/runtime";
+import { kernel } from "./checks.ts";
 
 const places = (attrs: AttrRecord): number[] => [
   attrs.layout === "head" ? 1 : 0,

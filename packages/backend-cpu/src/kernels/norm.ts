@@ -1,5 +1,5 @@
-import type { Kernel } from "@rlxjs/runtime";
-import { axisAttr, kernel, notFloat, numberAttr, reasons } from "./checks.ts";
+import { axisAttr, type Kernel, notFloat, numberAttr, reasons } from "@rlxjs/runtime";
+import { kernel } from "./checks.ts";
 
 const floats = { accepts: (node: Parameters<Kernel["accepts"]>[0]) => reasons(notFloat(...node.inputs)) };
 const eps = { ...floats, params: (node: Parameters<Kernel["emit"]>[0]) => [numberAttr(node.attrs, "eps")] };

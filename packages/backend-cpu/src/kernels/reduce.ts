@@ -1,5 +1,5 @@
-import type { Kernel, NodeView } from "@rlxjs/runtime";
-import { axisAttr, flagAttr, kernel, listAttr, numberAttr, reasons } from "./checks.ts";
+import { axisAttr, flagAttr, type Kernel, listAttr, type NodeView, numberAttr, reasons } from "@rlxjs/runtime";
+import { kernel } from "./checks.ts";
 
 /** MOST_SELECTED of native/cpu/select.h. */
 const mostSelected = 256;

@@ -1,5 +1,5 @@
-import type { Kernel } from "@rlxjs/runtime";
-import { flagAttr, kernel, notFloat, numberAttr, reasons } from "./checks.ts";
+import { flagAttr, type Kernel, notFloat, numberAttr, reasons } from "@rlxjs/runtime";
+import { kernel } from "./checks.ts";
 
 /** MOST_HEAD_DIM of native/cpu/rope.cpp. */
 const mostHeadDim = 1024;
