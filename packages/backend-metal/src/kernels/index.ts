@@ -1,0 +1,4 @@
+import type { MetalKernel } from "../launch.ts";
+
+/** By op; the first that accepts a node takes it. */
+export const metalKernels: readonly MetalKernel[] = [];
