@@ -1,4 +1,5 @@
 import type { AnyOpDef, AttrRecord, Dim, Tensor, TensorType } from "@rlxjs/ir";
+import type { GpuCounts } from "./gpu-counts.ts";
 import type { Program } from "./program.ts";
 
 /** Names of the reference system's devices; a backend registers under one of them. */
@@ -82,6 +83,8 @@ export interface ExecutableStats {
   /** Steps that ran as TypeScript references. */
   readonly hostSteps: number;
   readonly arenaBytes: number;
+  /** Devices with a GPU only. */
+  readonly gpu?: GpuCounts;
 }
 
 /** A program that is loaded on a device with its weights bound. One run at a time. */

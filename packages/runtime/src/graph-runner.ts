@@ -3,6 +3,7 @@ import type { Executable, RunCall } from "./backend.ts";
 import { bindWeights, checkWeight, isStored, paramsOf } from "./bind.ts";
 import type { OpenDevice } from "./device.ts";
 import { BusyError, UseAfterDisposeError, WeightNameError } from "./errors.ts";
+import { sumGpuCounts } from "./gpu-counts.ts";
 import { GpuHandles } from "./gpu-handles.ts";
 import { HostHandles } from "./host-handles.ts";
 import { bindInputs, leavesOf } from "./inputs.ts";
@@ -231,9 +232,11 @@ export class GraphRunner<Out extends string> implements Disposable {
   #runStats(): RunCounts {
     const { executable } = this.#resources;
     if (!executable) return this.#totals;
-    const { runs, nativeCalls, hostSteps, arenaBytes } = executable.stats();
+    const { runs, nativeCalls, hostSteps, arenaBytes, gpu: counted } = executable.stats();
+    const gpu = sumGpuCounts([this.#totals.gpu, counted]);
     return {
       ...this.#totals,
+      ...(gpu ? { gpu } : {}),
       runs: this.#totals.runs + runs,
       nativeCalls: this.#totals.nativeCalls + nativeCalls,
       hostSteps: this.#totals.hostSteps + hostSteps,

@@ -1,4 +1,5 @@
 export * from "./backend.ts";
+export { type GpuCounts, gpuCountsSince, sumGpuCounts } from "./gpu-counts.ts";
 export * from "./cache/index.ts";
 export { CompiledGraph } from "./compiled-graph.ts";
 export * as debug from "./debug.ts";

@@ -1,5 +1,6 @@
 import type { Bindings, Tensor, TensorData, TensorType } from "@rlxjs/ir";
 import type { GpuHandleFeeds } from "./feeds.ts";
+import type { GpuCounts } from "./gpu-counts.ts";
 import type { InputValues } from "./inputs.ts";
 import type { StateSet } from "./state.ts";
 
@@ -54,4 +55,6 @@ export interface CompiledStats extends CopyCounts {
   /** Copies of states (KV caches) that runs made. */
   readonly stateCopies: number;
   readonly arenaBytes: number;
+  /** Devices with a GPU only. */
+  readonly gpu?: GpuCounts;
 }

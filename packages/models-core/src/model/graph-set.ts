@@ -6,6 +6,7 @@ import {
   type RunOptions,
   type Session,
   type StateSet,
+  sumGpuCounts,
   untilAborted,
   type WeightStore,
 } from "@rlxjs/runtime";
@@ -64,10 +65,22 @@ export class GraphSet<Kind extends string> implements Disposable {
   }
 
   stats(): GraphStats {
-    const sum: Record<string, number> = { graphs: this.#compiled.length };
-    for (const graph of this.#compiled) for (const [key, value] of Object.entries(graph.stats())) sum[key] = (sum[key] ?? 0) + value;
-    const copies = { stateCopies: 0, deviceCopyBytes: 0, toHostBytes: 0, toDeviceBytes: 0 };
-    return { graphs: 0, compiles: 0, runs: 0, nativeCalls: 0, hostSteps: 0, arenaBytes: 0, ...copies, ...sum };
+    const all = this.#compiled.map((graph) => graph.stats());
+    const total = (key: Exclude<keyof CompiledStats, "gpu">): number => all.reduce((sum, stats) => sum + stats[key], 0);
+    const gpu = sumGpuCounts(all.map((stats) => stats.gpu));
+    return {
+      graphs: all.length,
+      compiles: total("compiles"),
+      runs: total("runs"),
+      nativeCalls: total("nativeCalls"),
+      hostSteps: total("hostSteps"),
+      stateCopies: total("stateCopies"),
+      arenaBytes: total("arenaBytes"),
+      deviceCopyBytes: total("deviceCopyBytes"),
+      toHostBytes: total("toHostBytes"),
+      toDeviceBytes: total("toDeviceBytes"),
+      ...(gpu ? { gpu } : {}),
+    };
   }
 
   /** Graphs that are compiling or running are freed when they have ended. */
