@@ -1,5 +1,5 @@
-/** What most programs need, in one import; the cpu device is registered by it. */
-import "@rlxjs/backend-cpu";
+/** What most programs need, in one import; the cpu and metal devices are registered by it. */
+import "./backends.ts";
 
 export * from "@rlxjs/ir";
 export * from "@rlxjs/models-core";

@@ -80,8 +80,12 @@ export class KernelError extends RlxError {
 }
 /** A device that has no backend here, or whose backend cannot be opened on this machine. */
 export class DeviceUnavailableError extends RlxError {
+  /** Why it is not there. */
+  readonly reason: string;
+
   constructor(device: string, available: Iterable<string>, reason = "no backend is registered for it") {
     super("ERR_DEVICE", `device "${device}": ${reason}; available: ${list(available)}`);
+    this.reason = reason;
   }
 }
 /** A weight that a graph needs and its store does not have. */

@@ -1,6 +1,8 @@
-import { createNativeBackend, loadAddon } from "@rlxjs/backend-cpu";
+import "../backends.ts";
 import type { LanguageModel } from "@rlxjs/models-core";
 import { openModel } from "@rlxjs/models-core/node";
+import { type GpuCounts, gpuCountsSince } from "@rlxjs/runtime";
+import { measureBandwidth } from "../bandwidth.ts";
 import { type DeviceFlags, type KvCacheFlags, kvCacheOption } from "../flags.ts";
 import { graphOf, programOf } from "../graphs.ts";
 import { onInterrupt } from "../interrupt.ts";
@@ -14,9 +16,6 @@ export interface BenchFlags extends DeviceFlags, KvCacheFlags {
   readonly rounds: number;
   readonly json?: boolean;
 }
-
-/** Read in one go to measure bandwidth: larger than caches. */
-const bandwidthBytes = 2 ** 28;
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
@@ -32,9 +31,12 @@ export async function bench(path: string | undefined, flags: BenchFlags): Promis
   // Before the measurement of bandwidth, which needs memory of its own.
   const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   const decodeTokensPerSecond = median(rounds.map((r) => r.decodeTokensPerSecond));
+  const gpu = rounds.flatMap((r) => (r.gpu ? [r.gpu] : []));
+  const perToken = (key: keyof GpuCounts): number | null =>
+    gpu.length === 0 ? null : median(gpu.map((counts) => counts[key])) / (flags.gen - 1);
   using opened = await openModel(loaded.path);
   const weightBytesPerToken = weightBytesRead(await programOf(graphOf(opened), flags));
-  const bandwidth = measureBandwidth(model.device.threads);
+  const bandwidth = await measureBandwidth(model.device);
   const result = {
     model: loaded.path,
     device: model.device.description,
@@ -53,23 +55,25 @@ export async function bench(path: string | undefined, flags: BenchFlags): Promis
     kvCacheBytesPerToken: model.kvCache?.bytesPerToken ?? null,
     readBandwidth: bandwidth,
     bandwidthShare: bandwidth && (weightBytesPerToken * decodeTokensPerSecond) / bandwidth,
+    gpuMicrosPerToken: perToken("gpuMicros"),
+    launchesPerToken: perToken("launches"),
+    barriersPerToken: perToken("barriers"),
+    commandBuffersPerToken: perToken("commandBuffers"),
+    copiedBytesPerToken: perToken("copiedBytes"),
   };
   process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : table(result));
 }
 
 async function round(model: LanguageModel, { prompt, gen }: BenchFlags, index: number, signal: AbortSignal) {
   const ids = Array.from({ length: prompt }, (_, i) => ((i + index) * 7919 + 13) % model.config.vocabSize);
-  for await (const { summary } of model.generate(ids, { maxTokens: gen, stopTokens: [], temperature: 0, signal }))
-    if (summary) return speedOf(summary);
+  let prefilled: GpuCounts | undefined;
+  for await (const { summary } of model.generate(ids, { maxTokens: gen, stopTokens: [], temperature: 0, signal })) {
+    const { gpu } = model.stats();
+    // The first token is the prefill's.
+    prefilled ??= gpu;
+    if (summary) return { ...speedOf(summary), gpu: gpu && gpuCountsSince(gpu, prefilled) };
+  }
   throw new Error("the generation ended without a summary");
-}
-
-/** Bytes per second that this many threads read from memory; null without native code. */
-function measureBandwidth(threads: number): number | null {
-  const { addon } = loadAddon();
-  if (!addon) return null;
-  using backend = createNativeBackend(addon, { threads });
-  return backend.measureBandwidth(bandwidthBytes);
 }
 
 function table(r: Readonly<Record<string, string | number | null>>): string {
@@ -89,8 +93,16 @@ function table(r: Readonly<Record<string, string | number | null>>): string {
       `${r.kvCacheK === r.kvCacheV ? r.kvCacheK : `${r.kvCacheK} and ${r.kvCacheV}`}, ${r.kvCacheBytesPerToken} bytes per token`,
     ],
   ];
+  if (r.launchesPerToken !== null) {
+    rows.push(["GPU time per token", `${(Number(r.gpuMicrosPerToken) / 1000).toFixed(2)} ms`]);
+    const each = [r.launchesPerToken, r.barriersPerToken, r.commandBuffersPerToken].map(number);
+    rows.push([
+      "per token",
+      `${each[0]} launches, ${each[1]} barriers, ${each[2]} command buffers, ${number(r.copiedBytesPerToken)} bytes copied`,
+    ]);
+  }
   if (r.readBandwidth !== null) {
-    rows.push(["read bandwidth", `${(Number(r.readBandwidth) / 1e9).toFixed(1)} GB/s`]);
+    rows.push(["bandwidth", `${(Number(r.readBandwidth) / 1e9).toFixed(1)} GB/s`]);
     // Weights that stay in the processor's caches are read faster than memory.
     rows.push(["share of it used", `${(100 * Number(r.bandwidthShare)).toFixed(0)} % (weights that fit in caches may exceed 100 %)`]);
   }

@@ -1,4 +1,4 @@
-import "@rlxjs/backend-cpu";
+import "../backends.ts";
 import { open, readFile, stat } from "node:fs/promises";
 import { deserializeGraph, exportMermaid, type Graph, parseGraph, printGraph, printHir, summarizeGraph, summaryText } from "@rlxjs/ir";
 import { type OpenedModel, openModel } from "@rlxjs/models-core/node";

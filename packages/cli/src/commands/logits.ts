@@ -1,4 +1,4 @@
-import "@rlxjs/backend-cpu";
+import "../backends.ts";
 import { writeFileAtomically } from "@rlxjs/models-core/node";
 import { InputError } from "../errors.ts";
 import { type DeviceFlags, type KvCacheFlags, kvCacheOption } from "../flags.ts";

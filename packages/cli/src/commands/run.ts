@@ -1,4 +1,4 @@
-import "@rlxjs/backend-cpu";
+import "../backends.ts";
 import type { GenerationSummary } from "@rlxjs/models-core";
 import { type DeviceFlags, type KvCacheFlags, kvCacheOption } from "../flags.ts";
 import { onInterrupt } from "../interrupt.ts";
