@@ -19,8 +19,17 @@ Napi::Value cpu_info(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// allocate(bytes): zeroed, page-aligned memory; untouched pages cost nothing.
+Napi::Value allocate(const Napi::CallbackInfo& info) {
+  const auto bytes = static_cast<size_t>(info[0].ToNumber().DoubleValue());
+  const auto block = Memory::allocate(bytes);
+  if (!block) return fail(info.Env(), "cannot allocate " + std::to_string(bytes) + " bytes");
+  return view_of(info.Env(), block, 0, bytes);
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  init_memory(env, exports);
+  init_values(env, exports);
+  exports["allocate"] = Napi::Function::New(env, allocate, "allocate");
   init_engine(env, exports);
   init_executable(env);
   exports["cpuInfo"] = Napi::Function::New(env, cpu_info, "cpuInfo");
@@ -28,12 +37,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 }
 
 }  // namespace
-
-Napi::Value fail(Napi::Env env, const std::string& text) {
-  Napi::Error::New(env, text).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
 }  // namespace rlx
 
 static Napi::Object init_rlxjs(Napi::Env env, Napi::Object exports) { return rlx::init(env, exports); }

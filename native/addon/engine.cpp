@@ -8,13 +8,6 @@
 
 namespace rlx {
 
-void Core::start(Napi::Env env) {
-  settler_ = Settler::New(env, "rlxjs run", 0, 1, this);
-  settler_.Unref(env);
-  driver_ = std::thread([this] { drive(); });
-  started_ = true;
-}
-
 void Core::stop() {
   if (!started_) return;
   started_ = false;
@@ -26,12 +19,13 @@ void Core::stop() {
   }
   wake_.notify_all();
   driver_.join();
-  settler_.Release();
+  settler_.close();
 }
 
 void Core::submit(Napi::Env env, std::unique_ptr<Run> run) {
-  if (!started_) start(env);
-  if (pending_++ == 0) settler_.Ref(env);
+  if (!started_) driver_ = std::thread([this] { drive(); });
+  started_ = true;
+  settler_.expect(env);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     queue_.push_back(std::move(run));
@@ -55,18 +49,8 @@ void Core::drive() {
       std::lock_guard<std::mutex> lock(mutex_);
       cancel_ = nullptr;
     }
-    // An environment that is closing takes nothing any more. Its references can only be dropped on its own thread, so they are left
-    // to it rather than deleted here.
-    Run* handed_over = run.release();
-    settler_.BlockingCall(handed_over);
+    settler_.settle(std::move(run->settle));
   }
-}
-
-void Core::settle(Napi::Env env, Napi::Function, Core* core, Run* raw) {
-  std::unique_ptr<Run> run(raw);
-  if (static_cast<napi_env>(env) == nullptr) return;
-  if (--core->pending_ == 0) core->settler_.Unref(env);
-  run->settle(env);
 }
 
 namespace {

@@ -8,21 +8,21 @@
 
 #include "../program/pool.h"
 #include "addon.h"
+#include "settler.h"
 
 namespace rlx {
 
 // One asynchronous run; made, settled and deleted on the JavaScript thread.
 struct Run {
-  std::function<void()> work;              // on the driver thread
-  std::function<void()> cancel;            // on any thread: ends `work` soon
-  std::function<void(Napi::Env)> settle;  // on the JavaScript thread; keeps the engine alive until then
+  std::function<void()> work;    // on the driver thread
+  std::function<void()> cancel;  // on any thread: ends `work` soon
+  Settler::Task settle;
 };
 
 class Core {
  public:
   Core(const rlx_kernel_table* table, size_t threads) : table(table), pool(threads) {}
   ~Core() { stop(); }
-  void start(Napi::Env env);
   // Cancel what is under way or queued, and end the driver thread.
   void stop();
   void submit(Napi::Env env, std::unique_ptr<Run> run);
@@ -33,12 +33,9 @@ class Core {
   std::mutex running;
 
  private:
-  static void settle(Napi::Env env, Napi::Function, Core* core, Run* run);
-  using Settler = Napi::TypedThreadSafeFunction<Core, Run, settle>;
   void drive();
 
   Settler settler_;
-  size_t pending_ = 0;  // on the JavaScript thread; the process stays alive while there are some
   bool started_ = false;
   std::mutex mutex_;
   std::condition_variable wake_;

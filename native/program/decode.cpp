@@ -1,7 +1,5 @@
-#include <cmath>
-#include <cstring>
-
 #include "program.h"
+#include "reader.h"
 
 namespace rlx {
 namespace {
@@ -13,38 +11,6 @@ struct Format {
 constexpr Format formats[] = {{1, 4}, {1, 2}, {1, 2}, {1, 8}, {1, 1}, {1, 1}, {1, 2}, {1, 4}, {1, 4}, {1, 8}, {1, 1},
                               {32, 34}, {32, 18}, {256, 144}, {256, 176}, {256, 210}};
 constexpr double DTYPES = sizeof(formats) / sizeof(formats[0]);
-constexpr double MAX_BYTES = 9007199254740992.0;  // 2^53
-
-// Reads numbers in order; after the first bad one every read gives 0 and `bad` says what was wrong.
-class Reader {
- public:
-  Reader(const double* words, size_t count) : words_(words), count_(count) {}
-  double number(const char* what) {
-    if (bad) return 0;
-    if (at_ >= count_) return fail(what, "ends early");
-    return words_[at_++];
-  }
-  // An integer in [0, limit).
-  size_t index(const char* what, double limit) {
-    const double v = number(what);
-    if (!bad && !(v >= 0 && v < limit && v == std::floor(v))) fail(what, "is out of range");
-    return bad ? 0 : static_cast<size_t>(v);
-  }
-  // A count of things that take at least one word each.
-  size_t length(const char* what) { return index(what, static_cast<double>(count_ - at_) + 1); }
-  double fail(const char* what, const char* how) {
-    if (!bad) error = std::string("program: ") + what + " " + how;
-    bad = true;
-    return 0;
-  }
-  bool done() const { return at_ == count_; }
-  bool bad = false;
-  std::string error;
-
- private:
-  const double* words_;
-  size_t count_, at_ = 0;
-};
 
 Dim read_dim(Reader& r, size_t symbols) {
   Dim dim;

@@ -11,11 +11,6 @@
 
 namespace rlx {
 
-struct Span {
-  uint8_t* data = nullptr;
-  size_t bytes = 0;
-};
-
 // Which buffers of a call go through memory of the executor.
 struct Staging {
   bool inputs, outputs;

@@ -24,12 +24,21 @@ alignas(64) uint8_t nothing[64];
 
 }  // namespace
 
+void Memory::enlist(const std::shared_ptr<Memory>& block) {
+  std::lock_guard<std::mutex> lock(registry_mutex);
+  registry()[block->data_] = block;
+  block->listed_ = true;
+}
+
+void Memory::delist() {
+  std::lock_guard<std::mutex> lock(registry_mutex);
+  if (listed_) registry().erase(data_);
+  listed_ = false;
+}
+
 std::shared_ptr<Memory> Memory::adopt(void* data, size_t size, size_t mapped) {
   std::shared_ptr<Memory> block(new Memory(static_cast<uint8_t*>(data), size, mapped));
-  if (mapped > 0) {
-    std::lock_guard<std::mutex> lock(registry_mutex);
-    registry()[block->data_] = block;
-  }
+  if (mapped > 0) enlist(block);
   return block;
 }
 
@@ -72,13 +81,8 @@ std::shared_ptr<Memory> Memory::find(const void* address) {
 }
 
 Memory::~Memory() {
-  if (mapped_ == 0) return;
-  {
-    // Before the pages go: their address may be given to another block at once.
-    std::lock_guard<std::mutex> lock(registry_mutex);
-    registry().erase(data_);
-  }
-  munmap(data_, mapped_);
+  delist();
+  if (mapped_ > 0) munmap(data_, mapped_);
 }
 
 }  // namespace rlx

@@ -7,6 +7,11 @@
 
 namespace rlx {
 
+struct Span {
+  uint8_t* data = nullptr;
+  size_t bytes = 0;
+};
+
 class Memory {
  public:
   // Zeroed pages; NULL when the system has none left.
@@ -16,20 +21,27 @@ class Memory {
   // The block that holds `address`, if it is one of these: a run or a program keeps the blocks that it reads alive.
   static std::shared_ptr<Memory> find(const void* address);
 
-  ~Memory();
+  virtual ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
- private:
+ protected:
+  // `mapped`: bytes to unmap at the end.
   Memory(uint8_t* data, size_t size, size_t mapped) : data_(data), size_(size), mapped_(mapped) {}
+  // From `enlist` on `find` knows the block. `delist` comes before its pages go: their address may be given to another block at once.
+  static void enlist(const std::shared_ptr<Memory>& block);
+  void delist();
+
+ private:
   static std::shared_ptr<Memory> adopt(void* data, size_t size, size_t mapped);
 
   uint8_t* data_;
   size_t size_;
-  size_t mapped_;  // 0: nothing to unmap
+  size_t mapped_;
+  bool listed_ = false;
 };
 
 }  // namespace rlx

@@ -1,6 +1,11 @@
-#include "addon.h"
+#include "values.h"
 
 namespace rlx {
+
+Napi::Value fail(Napi::Env env, const std::string& text) {
+  Napi::Error::New(env, text).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
 
 Span bytes_of(const Napi::Value& value) {
   if (!value.IsTypedArray()) return {};
@@ -25,14 +30,6 @@ Napi::Value view_of(Napi::Env env, const std::shared_ptr<Memory>& block, size_t 
 }
 
 namespace {
-
-// allocate(bytes): zeroed, page-aligned memory; untouched pages cost nothing.
-Napi::Value allocate(const Napi::CallbackInfo& info) {
-  const auto bytes = static_cast<size_t>(info[0].ToNumber().DoubleValue());
-  const auto block = Memory::allocate(bytes);
-  if (!block) return fail(info.Env(), "cannot allocate " + std::to_string(bytes) + " bytes");
-  return view_of(info.Env(), block, 0, bytes);
-}
 
 // detach(array): its buffer gets length 0; the memory goes when no run or program uses it any more.
 Napi::Value detach(const Napi::CallbackInfo& info) {
@@ -78,8 +75,7 @@ class MappedFile : public Napi::ObjectWrap<MappedFile> {
 
 }  // namespace
 
-void init_memory(Napi::Env env, Napi::Object exports) {
-  exports["allocate"] = Napi::Function::New(env, allocate, "allocate");
+void init_values(Napi::Env env, Napi::Object exports) {
   exports["detach"] = Napi::Function::New(env, detach, "detach");
   exports["MappedFile"] = MappedFile::define(env);
 }
