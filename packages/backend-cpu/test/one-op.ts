@@ -38,7 +38,7 @@ export function casesOf(def: AnyOpDef): Case[] {
 }
 
 /** The op alone: weights are params, what it writes is a state, the rest are inputs. */
-function oneOpGraph(def: AnyOpDef, { slots, attrs }: Case): Graph {
+export function oneOpGraph(def: AnyOpDef, { slots, attrs }: Case): Graph {
   const g = graphBuilder(def.name);
   const specs = def.inputs as readonly InputSpec[];
   const values = slots.map((t, i): Value | undefined => {

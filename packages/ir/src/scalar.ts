@@ -88,6 +88,14 @@ export function scalarBuilder(inputs: number): ScalarBuilder {
   return methods as ScalarBuilder;
 }
 
+/** The registers that the outputs of a body depend on. */
+export function liveRegisters({ inputs, steps, outputs }: ScalarBody): ReadonlySet<Reg> {
+  const live = new Set<Reg>(outputs);
+  for (let r = inputs + steps.length - 1; r >= inputs; r--)
+    if (live.has(r)) for (const a of steps[r - inputs]?.args ?? []) live.add(a);
+  return live;
+}
+
 /** erf to double precision: e^(-x^2) times a series of positive terms (no cancellation), and a continued fraction further out. */
 export function erf(x: number): number {
   const a = Math.abs(x);

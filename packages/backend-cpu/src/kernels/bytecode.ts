@@ -1,4 +1,4 @@
-import type { DType, Reg, ScalarBody, ScalarOp, ScalarStep } from "@rlxjs/ir";
+import { type DType, liveRegisters, type Reg, type ScalarBody, type ScalarOp, type ScalarStep } from "@rlxjs/ir";
 
 /** Opcodes of native/cpu/vm_ops.h. */
 const opcodes = {
@@ -61,10 +61,7 @@ interface Instruction {
 
 /** Live instructions in order; operands are loaded just before their first use. Also which value each scalar register became. */
 function schedule(body: ScalarBody, result: Reg): { code: Instruction[]; value: number } {
-  const steps = body.steps;
-  const live = new Set<Reg>([result]);
-  for (let r = body.inputs + steps.length - 1; r >= body.inputs; r--)
-    if (live.has(r)) for (const a of steps[r - body.inputs]?.args ?? []) live.add(a);
+  const live = liveRegisters(body);
   const code: Instruction[] = [];
   const values = new Map<Reg, number>();
   const load = (r: Reg): number => {
@@ -73,7 +70,7 @@ function schedule(body: ScalarBody, result: Reg): { code: Instruction[]; value: 
     values.set(r, code.push({ op: "load", args: [r], imm: 0 }) - 1);
     return code.length - 1;
   };
-  steps.forEach((step: ScalarStep, i) => {
+  body.steps.forEach((step: ScalarStep, i) => {
     const r = body.inputs + i;
     if (!live.has(r)) return;
     const args = step.args.map(load);

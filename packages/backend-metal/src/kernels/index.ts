@@ -1,4 +1,5 @@
 import type { MetalKernel } from "../launch.ts";
+import { elementwiseKernels } from "./elementwise.ts";
 
 /** By op; the first that accepts a node takes it. */
-export const metalKernels: readonly MetalKernel[] = [];
+export const metalKernels: readonly MetalKernel[] = [...elementwiseKernels];
