@@ -1,5 +1,8 @@
 import type { MetalKernel } from "../launch.ts";
+import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
+import { gatherKernels } from "./gather.ts";
+import { normKernels } from "./norm.ts";
 
 /** By op; the first that accepts a node takes it. */
-export const metalKernels: readonly MetalKernel[] = [...elementwiseKernels];
+export const metalKernels: readonly MetalKernel[] = [...elementwiseKernels, ...normKernels, ...gatherKernels, ...copyKernels];
