@@ -1,0 +1,54 @@
+// y = x w^T + bias: x [rows, k], w [n, k] in any stored form, y [rows, n].
+#include "common.h"
+#include "epilogue.h"
+#include "matvec.h"
+#include "tiles.h"
+
+struct LinearArgs {
+  uint rows, n, k;
+  EPILOGUE_MEMBERS
+};
+
+inline void finish(Epilogue epilogue, device uchar *y, device const uchar *bias, uint row, uint column, uint n, float value) {
+  if (HAS_BIAS) value += load_float(bias, BIAS_TYPE, column);
+  const ulong index = ulong(row) * n + column;
+  store_result(y, Y_TYPE, index, epilogue.apply(value, index));
+}
+
+// At most X_ROWS rows: a simdgroup per W_ROWS columns. It reads every weight once; 2 flops per weight and row of x, which is far below
+// what a GPU computes in the time (at one row 1 flop per byte of f16, 3.5 of q4_0), so that bandwidth bounds it.
+kernel void linear_rows(constant LinearArgs &args [[buffer(0)]],
+                        device const uchar *x [[buffer(1)]],
+                        device const uchar *w [[buffer(2)]],
+                        device const uchar *bias [[buffer(3), function_constant(HAS_BIAS)]],
+                        device uchar *y [[buffer(4)]] EPILOGUE_PARAMETERS,
+                        uint threadgroup_index [[threadgroup_position_in_grid]],
+                        uint group [[simdgroup_index_in_threadgroup]],
+                        uint lane [[thread_index_in_simdgroup]]) {
+  const uint first = (threadgroup_index * MATVEC_SIMDGROUPS + group) * W_ROWS;
+  if (first >= args.n) return;
+  const Products sums = lane_products(x, args.rows, w + first * row_bytes(W_TYPE, args.k), args.n - first, args.k, lane);
+  const float value = own_product(sums, lane);
+  const uint row = lane % X_ROWS, column = first + lane / X_ROWS;
+  if (lane < W_ROWS * X_ROWS && row < args.rows && column < args.n) finish(EPILOGUE(args), y, bias, row, column, args.n, value);
+}
+
+// Any number of rows, in tiles.
+kernel void linear_tiles(constant LinearArgs &args [[buffer(0)]],
+                         device const uchar *x [[buffer(1)]],
+                         device const uchar *w [[buffer(2)]],
+                         device const uchar *bias [[buffer(3), function_constant(HAS_BIAS)]],
+                         device uchar *y [[buffer(4)]] EPILOGUE_PARAMETERS,
+                         uint2 tile [[threadgroup_position_in_grid]],
+                         uint thread_index [[thread_index_in_threadgroup]],
+                         uint group [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float memory[TILE_MEMORY];
+  const uint row = tile.y * TILE_ROWS, column = tile.x * TILE_COLUMNS;
+  const Rows left = {x, X_TYPE, X_WIDE, args.rows, args.k};
+  const Weights right = {{w, W_TYPE, W_WIDE, args.n, args.k}};
+  product_tile(left, right, row, column, args.k, memory, thread_index, group);
+  for (uint i = thread_index; i < TILE_ROWS * TILE_COLUMNS; i += TILE_THREADS) {
+    const uint r = row + i / TILE_COLUMNS, c = column + i % TILE_COLUMNS;
+    if (r < args.rows && c < args.n) finish(EPILOGUE(args), y, bias, r, c, args.n, memory[i]);
+  }
+}
