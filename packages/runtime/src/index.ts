@@ -3,6 +3,7 @@ export { type GpuCounts, gpuCountsSince, sumGpuCounts } from "./gpu-counts.ts";
 export * from "./cache/index.ts";
 export { CompiledGraph } from "./compiled-graph.ts";
 export * as debug from "./debug.ts";
+export { epilogueBody } from "./epilogue-body.ts";
 export * from "./errors.ts";
 export type { GpuHandleFeed, GpuHandleFeeds, GpuRowFeed } from "./feeds.ts";
 export type { HandleRows } from "./gpu-handles.ts";

@@ -1,4 +1,4 @@
-import { type DType, liveRegisters, type Reg, type ScalarBody, type ScalarOp, type ScalarStep } from "@rlxjs/ir";
+import { liveRegisters, type Reg, type ScalarBody, type ScalarOp, type ScalarStep } from "@rlxjs/ir";
 
 /** Opcodes of native/cpu/vm_ops.h. */
 const opcodes = {
@@ -116,19 +116,4 @@ export function bytecode(body: ScalarBody): Uint8Array<ArrayBuffer> | string {
     view.setFloat64(at + 24, c.imm, true);
   });
   return bytes;
-}
-
-/**
- * The body of an epilogue: `inner` is the dtype of the routine's own result (register 0), which routines hand over as f32 values
- * that are not rounded yet.
- */
-export function epilogueBytecode(body: ScalarBody, inner: DType): Uint8Array<ArrayBuffer> | string {
-  if (body.compute !== "f32") return `a body of class ${body.compute}`;
-  const round = inner === "f16" ? "to_f16" : inner === "bf16" ? "to_bf16" : undefined;
-  if (!round) return inner === "f32" ? bytecode(body) : `an inner result of dtype ${inner}`;
-  // Register 0 is replaced by its rounded value, which becomes the first step.
-  const rounded = body.inputs;
-  const rename = (r: Reg): Reg => (r === 0 ? rounded : r < body.inputs ? r : r + 1);
-  const steps = body.steps.map((s) => ({ ...s, args: s.args.map(rename) }));
-  return bytecode({ ...body, steps: [{ op: round, args: [0] }, ...steps], outputs: body.outputs.map(rename) });
 }

@@ -1,6 +1,6 @@
 import { type AttrRecord, type Dim, dimMax, type DType, innerNode, type ScalarBody, type TensorType } from "@rlxjs/ir";
-import type { Emitted, Kernel, NodeView, OperandView } from "@rlxjs/runtime";
-import { epilogueBytecode, maxOperands } from "./bytecode.ts";
+import { type Emitted, epilogueBody, type Kernel, type NodeView, type OperandView } from "@rlxjs/runtime";
+import { bytecode, maxOperands } from "./bytecode.ts";
 
 /** Dtypes that the vector kernels compute with, as f32. */
 const vectorFloats: readonly DType[] = ["f32", "f16", "bf16"];
@@ -122,7 +122,8 @@ function fused(
   if (!isVectorFloat(type)) return `an inner result of dtype ${type?.dtype}`;
   if (inner.extra.length >= maxOperands) return `more than ${maxOperands} operands`;
   if (node.outputs.some((t) => t.shape.length > 8)) return "more than 8 axes";
-  const blob = epilogueBytecode(attrs.body, type?.dtype ?? "f32");
+  const body = epilogueBody(attrs.body, type?.dtype ?? "f32");
+  const blob = typeof body === "string" ? body : bytecode(body);
   return typeof blob === "string" ? blob : { routine, slots: inner.slots, attrs: inner.attrs, arity: attrs.arity, blob };
 }
 

@@ -1,15 +1,14 @@
-import { type AnyOpDef, dimMax, opByName, ops, productOf, type ScalarBody, type TensorType } from "@rlxjs/ir";
+import { type AnyOpDef, opByName, ops, type ScalarBody, type TensorType } from "@rlxjs/ir";
 import { type NodeView, type Operand, reasons, type Step } from "@rlxjs/runtime";
 import type { MetalKernel } from "../launch.ts";
 import { unprintable } from "../msl/body.ts";
+import { tooManyElements } from "../msl/broadcast.ts";
 import { elementwiseLaunch } from "../msl/elementwise.ts";
 import { noElement } from "../msl/memory.ts";
 import { kernel, output } from "./checks.ts";
 
 /** Metal has 31 buffer indices; one holds the arguments, one the result. */
 const maxOperands = 29;
-/** Elements are counted in 32 bits, with room for a last threadgroup. */
-const maxElements = 2 ** 32 - 1024;
 
 const isPresent = <T>(operand: T | undefined): operand is T => operand !== undefined;
 const bodyOf = (def: AnyOpDef, types: readonly TensorType[], attrs: NodeView["attrs"]): ScalarBody | undefined =>
@@ -23,7 +22,7 @@ function accepts({ def, attrs, inputs, outputs }: NodeView): true | string {
     unfit,
     body ? unprintable(body) : "no scalar expression",
     types.length > maxOperands && `more than ${maxOperands} operands`,
-    outputs.some((t) => dimMax(productOf(t.shape)) > maxElements) && `more than ${maxElements} elements`,
+    tooManyElements(outputs[0]?.shape ?? []),
   );
 }
 

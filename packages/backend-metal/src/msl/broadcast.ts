@@ -1,6 +1,12 @@
-import { type Dim, mulDims, productOf } from "@rlxjs/ir";
+import { type Dim, dimMax, mulDims, productOf } from "@rlxjs/ir";
 import type { Expr } from "../expr.ts";
 import { type Argument, uint } from "../launch.ts";
+
+/** Elements are counted in 32 bits, with room for a last threadgroup. */
+const maxElements = 2 ** 32 - 1024;
+/** Why a result cannot be an index space; undefined when it can. */
+export const tooManyElements = (shape: readonly Dim[]): string | undefined =>
+  dimMax(productOf(shape)) > maxElements ? `more than ${maxElements} elements` : undefined;
 
 /** Operands in the index space of a result, as `Broadcast` of shaders/broadcast.h has it. */
 export interface BroadcastSpace {

@@ -1,4 +1,4 @@
-import { type ComputeClass, type DType, hashBytes, productOf, type ScalarBody } from "@rlxjs/ir";
+import { type DType, hashBytes, productOf, type ScalarBody } from "@rlxjs/ir";
 import type { Operand } from "@rlxjs/runtime";
 import { ceilDiv } from "../expr.ts";
 import { constants, type Launch, read, write } from "../launch.ts";
