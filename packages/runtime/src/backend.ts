@@ -112,6 +112,8 @@ export interface BackendOptions {
 export interface Backend extends Disposable {
   readonly info: DeviceInfo;
   readonly kernels: readonly Kernel[];
+  /** False: no step may run as a TypeScript reference on the host; a graph that needs one is refused when it is compiled. Default true. */
+  readonly hostSteps?: boolean;
   /** Zeroed memory, aligned for the device. */
   allocate(bytes: number): DeviceBuffer;
   /** Weight bytes in a kernel's packed layout; made without holding the event loop, where the device can. */

@@ -114,8 +114,9 @@ export class Session implements Disposable {
   }
 
   *#compile<Out extends string>(source: Graph<Out> | HirModule<Out>, options: CompileOptions): Work<CompiledGraph<Out>> {
-    const { weights, params, passes } = options;
+    const { weights, params } = options;
     const { backend } = this.#device;
+    const passes = backend.hostSteps === false ? { ...options.passes, forbidReference: true } : options.passes;
     // Whoever disposes the session or the weights meanwhile must not close them under the compiler's hands.
     const release = [this.#device.retain(), ...(weights ? [weights.retain()] : [])];
     try {
