@@ -1,28 +1,24 @@
 // y = x w, of matrices: x [.., m, k], w [.., k, n] or transposed [.., n, k], y [.., m, n]. Leading axes broadcast.
 #include "common.h"
+#include "broadcast.h"
 #include "epilogue.h"
 #include "matvec.h"
 #include "tiles.h"
 
 constant bool TRANSPOSED [[function_constant(8)]];
-constant uint BATCH_AXES [[function_constant(9)]];  // at most 6
+constant bool BATCHED [[function_constant(9)]];
 
 struct MatmulArgs {
   uint m, n, k;
-  // Leading axes of y; how many matrices of x and w a step along them skips, 0 where they are broadcast.
-  uint extents[6], x_strides[6], w_strides[6];
+  Broadcast<2, 8> batch;  // leading axes; positions count matrices
   EPILOGUE_MEMBERS
 };
 
-// The matrices of x and w for matrix `index` of y, as places in them.
+// The matrices of x and w for matrix `index` of y.
 inline ulong2 matrices(constant MatmulArgs &args, uint index) {
-  ulong2 at = ulong2(0ul);
-  for (uint i = BATCH_AXES; i > 0; i--) {
-    const uint coordinate = index % args.extents[i - 1];
-    at += ulong2(coordinate * ulong(args.x_strides[i - 1]), coordinate * ulong(args.w_strides[i - 1]));
-    index /= args.extents[i - 1];
-  }
-  return at;
+  if (!BATCHED) return ulong2(0ul);
+  const Positions<2> at = positions(args.batch, index);
+  return ulong2(at.of[0], at.of[1]);
 }
 inline void finish(Epilogue epilogue, device uchar *y, uint matrix, uint row, uint column, uint m, uint n, float value) {
   const ulong index = (ulong(matrix) * m + row) * n + column;

@@ -1,8 +1,17 @@
 import type { MetalKernel } from "../launch.ts";
 import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
+import { embeddingKernels } from "./embedding.ts";
 import { gatherKernels } from "./gather.ts";
+import { linearKernels } from "./linear.ts";
 import { normKernels } from "./norm.ts";
 
 /** By op; the first that accepts a node takes it. */
-export const metalKernels: readonly MetalKernel[] = [...elementwiseKernels, ...normKernels, ...gatherKernels, ...copyKernels];
+export const metalKernels: readonly MetalKernel[] = [
+  ...elementwiseKernels,
+  ...normKernels,
+  ...gatherKernels,
+  ...copyKernels,
+  ...linearKernels,
+  ...embeddingKernels,
+];

@@ -34,10 +34,10 @@ function joinedAxes(operands: readonly (readonly Dim[])[], shape: readonly Dim[]
   return axes;
 }
 
-/** How operands (at least one, in the type at least) are broadcast to `shape`, right-aligned. */
-export function broadcastSpace(operands: readonly (readonly Dim[])[], shape: readonly Dim[]): BroadcastSpace {
+/** How operands (at least one, in the type at least) are broadcast to `shape`, right-aligned, in at least so many axes. */
+export function broadcastSpace(operands: readonly (readonly Dim[])[], shape: readonly Dim[], leastAxes = 1): BroadcastSpace {
   const axes = joinedAxes(operands, shape);
-  let rank = 1;
+  let rank = leastAxes;
   while (rank < axes.length) rank *= 2;
   const filled = [...Array.from({ length: rank - axes.length }, (): Axis => ({ extent: 1, advancing: [] })), ...axes];
   const count = Math.max(1, operands.length);

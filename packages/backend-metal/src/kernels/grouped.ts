@@ -1,0 +1,87 @@
+import { dimMax, dimMin, dtypeCode, mulDims, productOf } from "@rlxjs/ir";
+import { type OperandView, reasons } from "@rlxjs/runtime";
+import { add, ceilDiv, div, type Expr, max, min, mul, sub } from "../expr.ts";
+import { constants, type Launch, read, scratch, slot, status, uint, write } from "../launch.ts";
+import type { Finished } from "../msl/epilogue.ts";
+import { hasF64 } from "./checks.ts";
+import { wrongIndex } from "./indices.ts";
+import {
+  atLeast,
+  type Call,
+  finishedLaunch,
+  MATVEC_THREADS,
+  matvecColumns,
+  notFloats,
+  operandConstants,
+  own,
+  type Routine,
+  TILE_COLUMNS,
+  TILE_ROWS,
+  TILE_THREADS,
+} from "./routine.ts";
+
+/**
+ * Places (pairs of a token and one of its experts) up to which each of them is a product of its own: beyond, experts have two places and
+ * more on average, and ordering them reads every expert's weights once.
+ */
+const fewPlaces = (experts: Expr): Expr => max(8, mul(2, experts));
+
+/** Bytes of the lists of shaders/grouped.metal at the upper bounds of extents: where experts begin, then places by expert. */
+function lists(experts: Finished<OperandView>["inputs"][number], count: number): { begins: number; order: number } {
+  const places = dimMax(productOf(experts?.shape ?? []));
+  return { begins: Math.ceil((4 * (count + 1)) / 64) * 64, order: 4 * places };
+}
+const needsOrder = ({ inputs: [, w, experts] }: Finished<Pick<OperandView, "shape" | "dtype">>): boolean =>
+  dimMax(productOf(experts?.shape ?? [])) > Math.max(8, 2 * dimMin(w?.shape[0] ?? 0));
+
+/** shaders/grouped.metal. */
+function launches(call: Call): readonly Launch[] {
+  const [x, w, experts] = [own(call, 0), own(call, 1), own(call, 2)];
+  const [count = 1, n = 1, k = 1] = w.shape;
+  const [, chosen = 1] = experts.shape;
+  const places = productOf(experts.shape);
+  const many = atLeast(places, add(fewPlaces(count), 1));
+  const operands = operandConstants(x, w, k, call.out);
+  const expertType = dtypeCode(experts.dtype);
+  const args = [uint(places), uint(x.shape.length === 2 ? chosen : 1), uint(count), uint(n), uint(k), slot];
+  const alone = finishedLaunch("grouped", call, {
+    function: "grouped_rows",
+    constants: constants(...operands, 1, expertType),
+    args,
+    buffers: [read(x), read(w), read(experts), status("atomic"), write(call.out)],
+    grid: { threadgroups: [mul(sub(1, many), ceilDiv(n, matvecColumns(1))), places, 1] },
+    threadsPerThreadgroup: [MATVEC_THREADS, 1, 1],
+  });
+  if (!needsOrder(call)) return [alone];
+
+  const bytes = lists(experts, dimMax(count));
+  const tiles = finishedLaunch("grouped", call, {
+    function: "grouped_tiles",
+    constants: constants(...operands, 1, expertType),
+    args,
+    buffers: [read(x), read(w), scratch("read", 0, bytes.begins), scratch("read", bytes.begins, bytes.order), write(call.out)],
+    grid: { threadgroups: [mul(many, ceilDiv(n, TILE_COLUMNS)), add(div(places, TILE_ROWS), min(count, places)), 1] },
+    threadsPerThreadgroup: [TILE_THREADS, 1, 1],
+  });
+  const order: Launch = {
+    shader: tiles.shader,
+    function: "order_places",
+    constants: tiles.constants,
+    args: [uint(places), uint(count), slot],
+    buffers: [read(experts), status("atomic"), scratch("write", 0, bytes.begins), scratch("write", bytes.begins, bytes.order)],
+    grid: { threadgroups: [mul(mul(many, min(1, n)), max(1, count)), 1, 1] },
+    threadsPerThreadgroup: [32, 1, 1],
+  };
+  return dimMin(places) > dimMax(mulDims(2, count)) && dimMin(places) > 8 ? [order, tiles] : [alone, order, tiles];
+}
+
+export const groupedRoutine: Routine = {
+  op: "grouped_linear",
+  accepts: ({ inputs: [x, w] }) => reasons(notFloats(x), hasF64(w)),
+  scratchBytes: (node) => {
+    const { begins, order } = lists(node.inputs[2], dimMax(own(node, 1).shape[0] ?? 0));
+    return needsOrder(node) ? begins + order : 0;
+  },
+  launches,
+  refusal: wrongIndex,
+};
