@@ -2,7 +2,7 @@ import { type Dim, dimMax, dimMin, dtypeCode, isBlock, isFloat, isMultiple, type
 import { type Operand, type OperandView, reasons, type Step } from "@rlxjs/runtime";
 import { type Expr, max, min, mul, sub } from "../expr.ts";
 import type { Launch, MetalKernel, Refusal } from "../launch.ts";
-import { type EpilogueParts, epilogueParts, type Finished, finishedNode, finishedStep, unfinishable } from "../msl/epilogue.ts";
+import { type EpilogueParts, epilogueParts, type Finished, finished, finishedNode, unfinishable } from "../msl/epilogue.ts";
 import { hasF64, kernel, output } from "./checks.ts";
 import { inQuads } from "./grid.ts";
 
@@ -64,10 +64,10 @@ export function routineKernels(routines: readonly Routine[]): readonly MetalKern
         return routineOf(inner.op).scratchBytes?.(inner) ?? 0;
       },
       launches: (step) => {
-        const inner = finishedStep(step);
+        const inner = finished(step);
         return routineOf(inner.op).launches({ ...inner, out: output(step) });
       },
-      refusal: (step, refused) => routineOf(finishedStep(step).op).refusal?.(step, refused) ?? "wrong operands",
+      refusal: (step, refused) => routineOf(finished(step).op).refusal?.(step, refused) ?? "wrong operands",
     });
   return [...byOp.keys(), "with_epilogue"].map(make);
 }
