@@ -3,10 +3,12 @@ import {
   type AttrRecord,
   byteLength,
   checkAttrs,
+  findMismatch,
   graphBuilder,
   type Graph,
   type InputSpec,
   Rng,
+  runReference,
   type Tensor,
   Tensor as TensorClass,
   type Value,
@@ -37,20 +39,27 @@ export function casesOf(def: AnyOpDef): Case[] {
   });
 }
 
-/** The op alone: weights are params, what it writes is a state, the rest are inputs. */
-export function oneOpGraph(def: AnyOpDef, { slots, attrs }: Case): Graph {
+/** The op alone, once per sample: weights are params, what it writes is a state, the rest are inputs. Names begin with the sample's number. */
+export function opGraph(def: AnyOpDef, samples: readonly Case[]): Graph {
   const g = graphBuilder(def.name);
   const specs = def.inputs as readonly InputSpec[];
-  const values = slots.map((t, i): Value | undefined => {
-    if (!t) return undefined;
-    const spec = specs[Math.min(i, specs.length - 1)];
-    if (spec && def.traits.writes?.includes(spec.name)) return g.state(`s${i}`, t.dtype, t.shape);
-    return spec?.kind === "weight" ? g.param(`s${i}`, t.dtype, t.shape) : g.input(`s${i}`, t.dtype, t.shape);
-  });
   const names: readonly string[] = def.outputs;
-  for (const [i, v] of g.emit(def, values, attrs).entries()) g.output(names[i] ?? "out", v);
+  for (const [k, { slots, attrs }] of samples.entries()) {
+    const values = slots.map((t, i): Value | undefined => {
+      if (!t) return undefined;
+      const spec = specs[Math.min(i, specs.length - 1)];
+      const name = `${k}:${i}`;
+      if (spec && def.traits.writes?.includes(spec.name)) return g.state(name, t.dtype, t.shape);
+      return spec?.kind === "weight" ? g.param(name, t.dtype, t.shape) : g.input(name, t.dtype, t.shape);
+    });
+    for (const [i, v] of g.emit(def, values, attrs).entries()) g.output(`${k}:${names[i] ?? "out"}`, v);
+  }
   return g.build();
 }
+
+/** What runs an op on a sample: the name of a kernel, or `reference`. */
+export const kernelOf = (backend: Backend, def: AnyOpDef, sample: Case): string =>
+  lowerGraph(opGraph(def, [sample]), { kernels: backend.kernels, hoistWeights: false }).steps[0]?.kernel ?? "none";
 
 /** Device memory between canaries. */
 class Guarded implements DeviceBuffer {
@@ -74,19 +83,22 @@ class Guarded implements DeviceBuffer {
   }
 }
 
-/** One op on a backend, as it stands: no fusion, no decomposition. */
-export class OneOp implements Disposable {
+/** One op on a backend, as it stands: no fusion, no decomposition. All samples are steps of one program, so that a device compiles once. */
+export class OpProgram implements Disposable {
   readonly program: Program;
   readonly #executable: Executable;
   readonly #call: RunCall;
-  readonly #outputs: Tensor[];
-  /** What the op writes in place, by slot. */
-  readonly states: ReadonlyMap<number, Guarded>;
+  readonly #outputs: readonly Tensor[];
+  /** What the op writes in place, by name in the graph. */
+  readonly states: ReadonlyMap<string, Guarded>;
 
-  constructor(backend: Backend, def: AnyOpDef, sample: Case) {
-    const graph = oneOpGraph(def, sample);
+  constructor(backend: Backend, def: AnyOpDef, samples: readonly Case[]) {
+    const graph = opGraph(def, samples);
     this.program = lowerGraph(graph, { kernels: backend.kernels, hoistWeights: false });
-    const operand = (name: string): Tensor => sample.slots[Number(name.slice(1))] as Tensor;
+    const operand = (name: string): Tensor => {
+      const [k, slot] = name.split(":").map(Number);
+      return samples[k ?? 0]?.slots[slot ?? 0] as Tensor;
+    };
     const bound = this.program.buffers.map((b) => {
       if (b.kind === "constant") return b.value.bytes;
       if (b.kind !== "weight" || b.source.kind !== "param") return undefined;
@@ -103,7 +115,7 @@ export class OneOp implements Disposable {
         if (b.kind !== "state") return [];
         const state = new Guarded(backend, b.bytes);
         state.bytes.set(operand(b.name).bytes);
-        return [[Number(b.name.slice(1)), state]];
+        return [[b.name, state]];
       }),
     );
     this.#call = {
@@ -114,10 +126,7 @@ export class OneOp implements Disposable {
     };
   }
 
-  get kernel(): string {
-    return this.program.steps[0]?.kernel ?? "none";
-  }
-
+  /** The outputs of all samples, one after the other. */
   runSync(): readonly Tensor[] {
     this.#executable.runSync(this.#call);
     return this.#outputs;
@@ -131,4 +140,54 @@ export class OneOp implements Disposable {
     for (const s of this.states.values()) s[Symbol.dispose]();
     this.#executable[Symbol.dispose]();
   }
+}
+
+/** The same on one sample. */
+export class OneOp implements Disposable {
+  readonly #all: OpProgram;
+  /** What the op writes in place, by slot. */
+  readonly states: ReadonlyMap<number, Guarded>;
+
+  constructor(backend: Backend, def: AnyOpDef, sample: Case) {
+    this.#all = new OpProgram(backend, def, [sample]);
+    this.states = new Map([...this.#all.states].map(([name, state]) => [Number(name.split(":")[1]), state]));
+  }
+
+  get program(): Program {
+    return this.#all.program;
+  }
+  get kernel(): string {
+    return this.program.steps[0]?.kernel ?? "none";
+  }
+  runSync(): readonly Tensor[] {
+    return this.#all.runSync();
+  }
+  run(): Promise<readonly Tensor[]> {
+    return this.#all.run();
+  }
+  [Symbol.dispose](): void {
+    this.#all[Symbol.dispose]();
+  }
+}
+
+/** The outputs of an op on samples, one sample after the other. What the op writes in place stays within its memory. */
+export function resultsOf(backend: Backend, def: AnyOpDef, samples: readonly Case[]): readonly Tensor[] {
+  using all = new OpProgram(backend, def, samples);
+  const results = all.runSync();
+  for (const [name, { intact }] of all.states) if (!intact) throw new Error(`${def.name}: memory beside state ${name} was written`);
+  return results;
+}
+
+/** What of `results` is not what the op's own reference says of the samples, in words. */
+export function wrongResults(def: AnyOpDef, samples: readonly Case[], results: readonly Tensor[]): string[] {
+  const count = def.outputs.length;
+  return samples.flatMap((sample, k) => {
+    const actual = results.slice(k * count, (k + 1) * count);
+    const expected = actual.map((t) => TensorClass.zeros(t.dtype, t.shape));
+    runReference(def, sample.slots, sample.attrs, expected);
+    const bad = findMismatch(def, sample.slots, sample.attrs, expected, actual);
+    if (!bad) return [];
+    const { output, index, actual: got, expected: wanted, tolerance } = bad;
+    return [`${sample.name} ${JSON.stringify(sample.attrs)}: ${output}[${index}] is ${got}, expected ${wanted} within ${tolerance}`];
+  });
 }
