@@ -1,6 +1,5 @@
-import { dimMax, type DType } from "@rlxjs/ir";
+import { dimMax, type DType, kvCodecNumber } from "@rlxjs/ir";
 import type { Kernel, NodeView } from "@rlxjs/runtime";
-import { kvCodecParam } from "./kv.ts";
 
 /** Of native/cpu/attention.h: widest head, keys per range, rows per task, floats behind a row's values; what vectors are filled up to. */
 const maxHeadDim = 512;
@@ -64,7 +63,7 @@ export const attentionKernel: Kernel = {
     const a = attrsOf(node);
     const scale = a.scale ?? 1 / Math.sqrt(a.headDim);
     const flags = [a.causal, a.maskKind === "keep", a.kvLayout === "head"].map(Number);
-    const codecs = [a.kCodec, a.vCodec].map((name) => (name === undefined ? 0 : kvCodecParam(name)));
+    const codecs = [a.kCodec, a.vCodec].map(kvCodecNumber);
     return {
       kernel: "attention",
       params: [a.numHeads, a.numKvHeads, a.headDim, scale, a.softcap ?? 0, a.window ?? 0, ...flags, ...codecs],

@@ -1,4 +1,4 @@
-import { type AttrRecord, type Dim, kvBits, kvCodecIds } from "@rlxjs/ir";
+import { type AttrRecord, type Dim, kvCodecNumber } from "@rlxjs/ir";
 import { flagAttr, type Kernel, numberAttr, reasons } from "@rlxjs/runtime";
 import { kernel } from "./checks.ts";
 
@@ -8,18 +8,12 @@ const places = (attrs: AttrRecord): number[] => [
   flagAttr(attrs, "ring"),
   flagAttr(attrs, "trim"),
 ];
-const codec = (attrs: AttrRecord, name: string): number => kvCodecParam(String(attrs[name]));
+const codec = (attrs: AttrRecord, name: string): number => kvCodecNumber(String(attrs[name]));
 /** kMostHadamard of native/cpu/hadamard.h. */
 const mostHadamard = 8192;
 
 /** 0: not given. */
 const size = (value: unknown): Dim => (typeof value === "number" ? value : 0);
-
-/** A codec by name as a parameter of a step (native/cpu/kv_codec.cpp). */
-export function kvCodecParam(name: string): number {
-  for (const [id, codec] of kvCodecIds.entries()) for (const bits of kvBits) if (name === `${codec}:${bits}`) return 16 * id + bits;
-  return 0;
-}
 
 /** native/cpu/kv.cpp: every dtype of caches and sources; kv_quantize.cpp: every codec. */
 export const kvKernels: readonly Kernel[] = [

@@ -9,6 +9,12 @@ export type KvFormat = "f32" | "f16" | "bf16" | "q8_0" | KvCodecName;
 
 export const kvCodecNames: readonly KvCodecName[] = kvCodecIds.flatMap((id) => kvBits.map((bits): KvCodecName => `${id}:${bits}`));
 export const kvFormats: readonly KvFormat[] = ["f32", "f16", "bf16", "q8_0", ...kvCodecNames];
+/** A codec by name as kernels take it: 16 times the place of its id, plus its bits; 0 for no codec. */
+export function kvCodecNumber(name: string | undefined): number {
+  for (const [id, codec] of kvCodecIds.entries()) for (const bits of kvBits) if (name === `${codec}:${bits}`) return 16 * id + bits;
+  return 0;
+}
+
 /** Short names of the codecs that are meant for new caches. */
 const short = {
   tq8: "lloyd-max-v2:8",
