@@ -114,6 +114,8 @@ API sm_pipeline *sm_pipeline_create(const sm_library *library, const char *kerne
   return new (std::nothrow) sm_pipeline{std::move(pipeline)};
 }
 
+API uint32_t sm_pipeline_max_threads(const sm_pipeline *pipeline) { return pipeline->pipeline.kernel->max_threads; }
+
 API void sm_pipeline_destroy(sm_pipeline *pipeline) { delete pipeline; }
 
 API int sm_run(sm_device *device, const sm_dispatch *given) {

@@ -1,6 +1,7 @@
 // Software Metal: runs kernels that the source tool has compiled, on the CPU, with Metal's dispatch semantics. The C API that host code uses.
 //
-// A device and what belongs to it is used by one thread at a time. Nothing here aborts or throws: what a kernel does wrong is reported as faults, what a caller
+// One thread at a time runs dispatches and reads faults, in the whole process: libraries have one set of function constants each. Meanwhile other threads may
+// create and destroy buffers, libraries and pipelines that no dispatch uses. Nothing here aborts or throws: what a kernel does wrong is reported as faults, what a caller
 // does wrong comes back as NULL or -1 with a text.
 #pragma once
 #include <stddef.h>
@@ -67,6 +68,8 @@ typedef struct {
 
 // A pipeline keeps its library alive.
 sm_pipeline *sm_pipeline_create(const sm_library *library, const char *kernel, const sm_constant *constants, size_t constant_count, char *error);
+// Threads per threadgroup that the kernel allows, at most.
+uint32_t sm_pipeline_max_threads(const sm_pipeline *pipeline);
 void sm_pipeline_destroy(sm_pipeline *pipeline);
 
 typedef struct {
