@@ -68,6 +68,7 @@ export interface MetalKernel extends Kernel {
 
 export const uint = (value: Expr): Argument => ({ type: "uint", value });
 export const int = (value: Expr): Argument => ({ type: "int", value });
+export const long = (value: Expr): Argument => ({ type: "long", value });
 export const ulong = (value: Expr): Argument => ({ type: "ulong", value });
 export const float = (value: number): Argument => ({ type: "float", value });
 export const slot: Argument = { type: "slot" };

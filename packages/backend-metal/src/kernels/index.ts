@@ -1,4 +1,5 @@
 import type { MetalKernel } from "../launch.ts";
+import { attentionKernels } from "./attention.ts";
 import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
 import { embeddingKernels } from "./embedding.ts";
@@ -8,6 +9,7 @@ import { normKernels } from "./norm.ts";
 
 /** By op; the first that accepts a node takes it. */
 export const metalKernels: readonly MetalKernel[] = [
+  ...attentionKernels,
   ...elementwiseKernels,
   ...normKernels,
   ...gatherKernels,

@@ -1,0 +1,139 @@
+import { type DType, dimMax } from "@rlxjs/ir";
+import { type NodeView, reasons, type Step } from "@rlxjs/runtime";
+import { ceilDiv, type Expr, max, min, mul, sub } from "../expr.ts";
+import { type Launch, type MetalKernel, type Refusal, read, scratch, status, write } from "../launch.ts";
+import {
+  attentionArguments,
+  attentionAttrs,
+  attentionBuffers,
+  attentionConstants,
+  type DecodePlan,
+  decodePlan,
+  prefillVariant,
+  rowFloats,
+  type Sizes,
+  sizesOf,
+} from "./attention-plan.ts";
+import { hasF64, kernel, output } from "./checks.ts";
+import { SIMDGROUP } from "./grid.ts";
+
+/** Widest head. */
+const maxHeadDim = 512;
+/** RECORD_TAIL of shaders/attention_decode.metal. */
+const recordTail = 4;
+/** Of a table of code values; 16 where there is none, since threadgroup memory that is bound is never empty. */
+const tableBytes = (codec: string | undefined): number => (codec === undefined ? 16 : 2 ** Number(codec.split(":")[1]) * 4);
+
+const floats: readonly DType[] = ["f32", "f16", "bf16"];
+/** Which dtypes each operand may have; other operands are integers. */
+const accepted: Readonly<Record<string, readonly DType[]>> = {
+  q: floats,
+  k: [...floats, "q8_0", "u8"],
+  v: [...floats, "q8_0", "u8"],
+  mask: [...floats, "bool"],
+  sinks: floats,
+  kNorms: ["f32"],
+  vNorms: ["f32"],
+};
+
+function accepts(node: NodeView): true | string {
+  const { headDim, valueDim } = sizesOf(node);
+  const wrong = [...node.def.inputs.entries()].flatMap(([i, { name }]) => {
+    const dtype = node.inputs[i]?.dtype;
+    return dtype && accepted[name] && !accepted[name].includes(dtype) ? [`${name} of dtype ${dtype}`] : [];
+  });
+  return reasons(hasF64(...node.inputs), Math.max(headDim, valueDim) > maxHeadDim && `heads wider than ${maxHeadDim}`, wrong[0]);
+}
+
+/** Bytes of the records of all rows that decode may have. */
+function recordBytes({ batch, queries, heads, valueDim }: Sizes, { mostQueries, isSplit, splits }: DecodePlan): Expr {
+  const rows = mul(mul(batch, min(queries, mostQueries)), heads);
+  return isSplit ? mul(mul(rows, splits), (rowFloats(valueDim) + recordTail) * 4) : 0;
+}
+
+/** 1 where there are few queries, 0 where there are more, as extents tell at each run: each way to work is left out where its grid is empty. */
+const isDecode = ({ queries }: Sizes, { mostQueries }: DecodePlan): Expr => min(1, max(0, sub(mostQueries + 1, queries)));
+
+function decode(step: Step): Launch[] {
+  const sizes = sizesOf(step);
+  const plan = decodePlan(sizes);
+  const { batch, queries, kvHeads, group, headDim, valueDim } = sizes;
+  const { rows, simdgroups, isSplit, splits } = plan;
+  const { kCodec, vCodec } = attentionAttrs(step.attrs);
+  const shared = {
+    shader: { file: "attention_decode" },
+    constants: attentionConstants(step, rows, isSplit),
+    args: attentionArguments(step, splits),
+  };
+  const records = recordBytes(sizes, plan);
+  const out = output(step);
+  const sinks = step.inputs[6];
+  // A threadgroup at least, so that integers are checked where there are no queries.
+  const tiles = max(1, ceilDiv(mul(queries, group), rows));
+  const launches: Launch[] = [
+    {
+      ...shared,
+      function: `attention_decode_${plan.variant.join("_")}`,
+      buffers: [...attentionBuffers(step), write(out), isSplit ? scratch("write", 0, records) : { kind: "none" }, status("atomic")],
+      threadgroupBytes: [rows * Math.max(rowFloats(headDim), rowFloats(valueDim)) * 4, simdgroups * SIMDGROUP * rows * 4].concat(
+        [kCodec, vCodec].map(tableBytes),
+      ),
+      grid: { threadgroups: [mul(splits, isDecode(sizes, plan)), mul(tiles, kvHeads), batch] },
+      threadsPerThreadgroup: [simdgroups * SIMDGROUP, 1, 1],
+    },
+  ];
+  if (!isSplit) return launches;
+  return [
+    ...launches,
+    {
+      ...shared,
+      function: "attention_merge",
+      buffers: [scratch("read", 0, records), read(sinks), write(out)],
+      threadgroupBytes: [rowFloats(valueDim) * 4],
+      grid: { threadgroups: [mul(mul(queries, group), isDecode(sizes, plan)), kvHeads, batch] },
+      threadsPerThreadgroup: [Math.ceil(rowFloats(valueDim) / 4 / SIMDGROUP) * SIMDGROUP, 1, 1],
+    },
+  ];
+}
+
+function prefill(step: Step): Launch[] {
+  const sizes = sizesOf(step);
+  const { batch, queries, kvHeads, group, headDim, valueDim } = sizes;
+  const [rows, chunks] = prefillVariant(sizes);
+  const { kCodec, vCodec } = attentionAttrs(step.attrs);
+  const isPrefill = sub(1, isDecode(sizes, decodePlan(sizes)));
+  return [
+    {
+      shader: { file: "attention_prefill" },
+      function: `attention_prefill_${rows}_${chunks}`,
+      constants: attentionConstants(step, rows, false),
+      args: attentionArguments(step, 1),
+      buffers: [...attentionBuffers(step), write(output(step)), status("atomic")],
+      threadgroupBytes: [rows * 32 * Math.ceil(Math.max(headDim, valueDim) / 8), ...[kCodec, vCodec].map(tableBytes)],
+      grid: { threadgroups: [mul(ceilDiv(mul(queries, group), rows), isPrefill), kvHeads, batch] },
+      threadsPerThreadgroup: [4 * SIMDGROUP, 1, 1],
+    },
+  ];
+}
+
+const wrongPlaces = ["kvLen", "ringStart", "qPos", "slots"] as const;
+const farthest = 2n ** 53n;
+function refusal(_: Step, { code, values: [sequence, most, given] }: Refusal): string {
+  const name = wrongPlaces[code - 1] ?? "";
+  return `${name} of sequence ${sequence}: expected ${name === "qPos" ? -farthest : 0} to ${most}, got ${given}`;
+}
+
+/** Attention over a cache or over fresh keys: shaders/attention_decode.metal for few queries, shaders/attention_prefill.metal for more. */
+export const attentionKernels: readonly MetalKernel[] = [
+  kernel("attention", {
+    accepts,
+    scratchBytes: (node) => {
+      const sizes = sizesOf(node);
+      const { batch, queries, capacity } = sizes;
+      const largest = { ...sizes, batch: dimMax(batch), queries: dimMax(queries), capacity: dimMax(capacity) };
+      return Number(recordBytes(largest, { ...decodePlan(sizes), splits: decodePlan(largest).splits }));
+    },
+    launches: (step) => [...decode(step), ...prefill(step)],
+    refusal,
+  }),
+];

@@ -1,0 +1,223 @@
+// Attention of many rows per key head: tiles of rows against tiles of 32 keys, by products of 8x8 matrices in f32.
+//
+// A threadgroup has 4 simdgroups and R rows of one key head: 32, 16 or 8 of them for heads up to 128, 256 or 512. Every 8 rows are worked on by 32 / R
+// simdgroups, which share the keys of a tile (scores) and the columns of the values. Keys and values come through threadgroup memory in chunks of 64
+// columns as f32, whatever their format: each is read once for R rows. An online softmax goes from tile to tile; tiles that no row sees are skipped.
+// Threadgroup memory, at most 32 KiB: queries or results (R * 8 * ceil(dim / 8) floats: 16 KiB), a chunk (8.5 KiB), scores (R * 32 floats), tables of codes.
+// One launch. C: chunks of 64 values; R * C <= 64, so that results stay in registers.
+#include "attention_cache.h"
+#include "attention_rows.h"
+
+constant uint SIMDGROUPS = 4;
+constant uint KEYS = 32;    // of a tile: one per lane
+constant uint COLUMNS = 64;
+constant uint STRIDE = COLUMNS + 4;  // of a chunk; not a multiple of the memory's banks
+constant uint KEY_WIDTH = (HEAD_DIM + 7) / 8 * 8;
+constant uint VALUE_WIDTH = (VALUE_DIM + 7) / 8 * 8;
+constant uint KEY_CHUNKS = (HEAD_DIM + COLUMNS - 1) / COLUMNS;
+
+// Columns [64 * chunk, 64 * chunk + 64) of 32 keys or values from `key` on; zeros where a vector ends, and for those that no row sees: these are not
+// read. Whether all of the thread's are finite.
+inline bool load_chunk(threadgroup float *to, Side side, uint width, uint chunk, uint key, Span seen, Place place, constant AttentionArgs &args,
+                       Team team) {
+  const uint first = chunk * COLUMNS / 4, quads = min(COLUMNS, width - chunk * COLUMNS) / 4;
+  bool finite = true;
+  for (uint i = team.index; i < KEYS * quads; i += team.threads) {
+    const uint row = i / quads, quad = i % quads;
+    float4 x = float4(0);
+    if (holds(seen, key + row) && (first + quad) * 4 < side.dim) x = quad_of(side, vector_in(side, slot_of(place, args, key + row)), first + quad);
+    finite = finite && all(isfinite(x));
+    *(threadgroup float4 *)(to + row * STRIDE + quad * 4) = x;
+  }
+  return finite;
+}
+
+// Whether one of the threads says so; `said` has been read before a barrier.
+inline bool any_says(bool it, threadgroup bool *said, uint simdgroup, uint lane) {
+  it = simd_any(it);
+  if (lane == 0) said[simdgroup] = it;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return said[0] || said[1] || said[2] || said[3];
+}
+
+inline bool is_hidden(device const uchar *mask, ulong at) { return KEEP ? mask[at] == 0 : load_float(mask, MASK_TYPE, at) == -INFINITY; }
+
+inline void add_elements(thread simdgroup_float8x8 &sum, thread simdgroup_float8x8 &x) {
+  sum.thread_elements()[0] += x.thread_elements()[0];
+  sum.thread_elements()[1] += x.thread_elements()[1];
+}
+
+template <uint R, uint C>
+kernel void attention_prefill(ATTENTION_OPERANDS,
+                              device uchar *out [[buffer(12)]],
+                              device Status *status [[buffer(13)]],
+                              threadgroup float *rows [[threadgroup(0)]],
+                              threadgroup float *k_centroids [[threadgroup(1)]],
+                              threadgroup float *v_centroids [[threadgroup(2)]],
+                              uint3 at [[threadgroup_position_in_grid]],
+                              uint index [[thread_index_in_threadgroup]],
+                              uint lane [[thread_index_in_simdgroup]],
+                              uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  constexpr uint SHARERS = 32 / R;         // simdgroups with the same 8 rows
+  constexpr uint TILES = 8 / SHARERS;      // of 8 columns in a chunk, for each of them
+  constexpr uint OWN = R / SIMDGROUPS;     // rows whose softmax a simdgroup does
+  threadgroup float chunk[KEYS * STRIDE], scores[R * KEYS], spread[SIMDGROUPS * 64], factors[R];
+  threadgroup bool said[SIMDGROUPS];
+  Placing placing;
+  placing.q_pos = q_pos;
+  placing.kv_len = kv_len;
+  placing.ring_start = ring_start;
+  placing.slots = slots;
+  const uint b = at.z;
+  if (at.x == 0 && at.y == 0 && index == 0) report_place(status, placing, args, b);
+  const Place place = place_of(placing, args, b);
+
+  Tile tile;
+  tile.b = b;
+  tile.kv_head = at.y;
+  tile.first = at.x * R;
+  tile.count = min(R, args.queries * GROUP - tile.first);
+  Team team;
+  team.index = index;
+  team.threads = SIMDGROUPS * 32;
+  Span seen;
+  seen.low = place.length;
+  seen.high = 0;
+  for (uint query = tile.first / GROUP; query <= (tile.first + tile.count - 1) / GROUP; query++) {
+    const Span s = span_of(place, args, query);
+    if (s.low == s.high) continue;
+    seen.low = min(seen.low, s.low);
+    seen.high = max(seen.high, s.high);
+  }
+  Span spans[OWN];
+  float tops[OWN], totals[OWN];
+  for (uint i = 0; i < OWN; i++) {
+    const uint row = simdgroup * OWN + i;
+    spans[i].low = spans[i].high = 0;
+    if (row < tile.count) spans[i] = span_of(place, args, row_of(tile.kv_head, tile.first + row).query);
+    tops[i] = -INFINITY;
+    totals[i] = 0;
+  }
+
+  load_centroids(k_centroids, K_CODEC, team);
+  load_centroids(v_centroids, V_CODEC, team);
+  load_queries(rows, KEY_WIDTH, q, args, tile, team);
+  const ulong first = first_vector(args, place.sequence, tile.kv_head);
+  const Side keys = side_of(K_TYPE, K_CODEC, HEAD_DIM, K_QUADS, k, k_norms, k_centroids, first);
+  const Side values = side_of(V_TYPE, V_CODEC, VALUE_DIM, V_QUADS, v, v_norms, v_centroids, first);
+  const uint eight = simdgroup / SHARERS, share = simdgroup % SHARERS;  // of the rows; of the work on them
+  simdgroup_float8x8 sums[C * TILES];
+  for (uint i = 0; i < C * TILES; i++) sums[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+
+  for (uint key = seen.low; key < seen.high; key += KEYS) {
+    if (HAS_MASK) {
+      bool is_seen = false;
+      for (uint i = 0; i < OWN; i++) {
+        if (!holds(spans[i], key + lane)) continue;
+        const Row row = row_of(tile.kv_head, tile.first + simdgroup * OWN + i);
+        is_seen = is_seen || !is_hidden(mask, place_in_mask(args, b, row) + slot_of(place, args, key + lane) * args.mask_slot);
+      }
+      is_seen = any_says(is_seen, said, simdgroup, lane);
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      if (!is_seen) continue;
+    }
+
+    simdgroup_float8x8 products[4 / SHARERS];
+    for (uint t = 0; t < 4 / SHARERS; t++) products[t] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    for (uint c = 0; c < KEY_CHUNKS; c++) {
+      load_chunk(chunk, keys, KEY_WIDTH, c, key, seen, place, args, team);
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      for (uint d = 0; d < COLUMNS && c * COLUMNS + d < KEY_WIDTH; d += 8) {
+        simdgroup_float8x8 queries, transposed;
+        simdgroup_load(queries, rows + eight * 8 * KEY_WIDTH + c * COLUMNS + d, KEY_WIDTH);
+        for (uint t = 0; t < 4 / SHARERS; t++) {
+          simdgroup_load(transposed, chunk + (t * SHARERS + share) * 8 * STRIDE + d, STRIDE, ulong2(0), true);
+          simdgroup_multiply_accumulate(products[t], queries, transposed, products[t]);
+        }
+      }
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+    }
+    for (uint t = 0; t < 4 / SHARERS; t++) simdgroup_store(products[t], scores + eight * 8 * KEYS + (t * SHARERS + share) * 8, KEYS);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+
+    for (uint i = 0; i < OWN; i++) {
+      const uint row = simdgroup * OWN + i;
+      float score = -INFINITY;
+      if (holds(spans[i], key + lane)) {
+        const ulong mask_at = place_in_mask(args, b, row_of(tile.kv_head, tile.first + row)) + slot_of(place, args, key + lane) * args.mask_slot;
+        score = score_of(scores[row * KEYS + lane], args, mask, mask_at);
+      }
+      const bool is_seen = score != -INFINITY;
+      const float top = max(tops[i], simd_max(peak_of(score)));
+      float weight = 0, keep = 1;
+      if (top != -INFINITY) {
+        keep = exp(tops[i] - top);
+        weight = is_seen ? exp(score - top) : 0.0f;
+        totals[i] = totals[i] * keep + simd_sum(weight);
+        tops[i] = top;
+      }
+      // Minus zero: not seen, and so not even to be multiplied with what is no number.
+      scores[row * KEYS + lane] = is_seen ? weight : -0.0f;
+      if (lane < 8) spread[row * 8 + lane] = keep;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+
+    simdgroup_float8x8 keeps;
+    simdgroup_load(keeps, spread + eight * 64, 8);
+    for (uint i = 0; i < C * TILES; i++) {
+      sums[i].thread_elements()[0] *= keeps.thread_elements()[0];
+      sums[i].thread_elements()[1] *= keeps.thread_elements()[1];
+    }
+    for (uint c = 0; c < C; c++) {
+      if (c * COLUMNS >= VALUE_WIDTH) break;
+      const bool finite = load_chunk(chunk, values, VALUE_WIDTH, c, key, seen, place, args, team);
+      const bool poisoned = any_says(!finite, said, simdgroup, lane);
+      for (uint t = 0; t < TILES; t++) {
+        const uint column = (t * SHARERS + share) * 8;
+        if (c * COLUMNS + column >= VALUE_WIDTH) break;
+        if (!poisoned) {
+          for (uint j = 0; j < KEYS; j += 8) {
+            simdgroup_float8x8 weights, part;
+            simdgroup_load(weights, scores + eight * 8 * KEYS + j, KEYS);
+            simdgroup_load(part, chunk + j * STRIDE + column, STRIDE);
+            simdgroup_multiply_accumulate(sums[c * TILES + t], weights, part, sums[c * TILES + t]);
+          }
+          continue;
+        }
+        // Zero times what is no number would be none: only what a row sees is multiplied.
+        threadgroup float *own = spread + simdgroup * 64;
+        for (uint i = lane; i < 64; i += 32) {
+          threadgroup const float *weights = scores + (eight * 8 + i / 8) * KEYS;
+          float sum = 0;
+          for (uint j = 0; j < KEYS; j++)
+            if (!(weights[j] == 0 && signbit(weights[j]))) sum = fma(weights[j], chunk[j * STRIDE + column + i % 8], sum);
+          own[i] = sum;
+        }
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+        simdgroup_float8x8 part;
+        simdgroup_load(part, own, 8);
+        add_elements(sums[c * TILES + t], part);
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+      }
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+    }
+  }
+
+  for (uint i = 0; i < OWN; i++) {
+    const uint row = simdgroup * OWN + i;
+    if (lane == 0 && row < tile.count) factors[row] = normalizer(sinks, row_of(tile.kv_head, tile.first + row).head, tops[i], totals[i]);
+  }
+  for (uint c = 0; c < C; c++)
+    for (uint t = 0; t < TILES; t++) {
+      const uint column = c * COLUMNS + (t * SHARERS + share) * 8;
+      if (column < VALUE_WIDTH) simdgroup_store(sums[c * TILES + t], rows + eight * 8 * VALUE_WIDTH + column, VALUE_WIDTH);
+    }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  store_rows(rows, VALUE_WIDTH, factors, out, args, tile, team);
+}
+
+typedef decltype(attention_prefill<32, 1>) attention_prefill_t;
+template [[host_name("attention_prefill_32_1")]] kernel attention_prefill_t attention_prefill<32, 1>;
+template [[host_name("attention_prefill_32_2")]] kernel attention_prefill_t attention_prefill<32, 2>;
+template [[host_name("attention_prefill_16_4")]] kernel attention_prefill_t attention_prefill<16, 4>;
+template [[host_name("attention_prefill_8_8")]] kernel attention_prefill_t attention_prefill<8, 8>;
