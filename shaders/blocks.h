@@ -5,7 +5,7 @@
 #include "common.h"
 
 // Elements of a run: they share one scale and one minimum in every format.
-constant uint RUN = 16;
+constexpr constant uint RUN = 16;
 
 inline bool is_block(uint dtype) { return dtype >= Q8_0; }
 inline bool has_minimum(uint dtype) { return dtype == Q4_K || dtype == Q5_K; }

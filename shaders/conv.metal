@@ -50,17 +50,17 @@ kernel void conv1d_tiles(constant ConvArgs &args [[buffer(0)]],
                          uint3 tile [[threadgroup_position_in_grid]],
                          uint thread_index [[thread_index_in_threadgroup]],
                          uint group [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float memory[TILE_MEMORY];
+  threadgroup TileMemory memory;
   const uint rows = args.outputs / args.groups, terms = args.depth * args.taps;
   const uint image = tile.z / args.groups, part = tile.z % args.groups;
   const uint row = tile.y * TILE_ROWS, column = tile.x * TILE_COLUMNS;
   const Rows filters = {w + ulong(part) * rows * row_bytes(W_TYPE, terms), W_TYPE, W_WIDE, rows, terms};
   const Windows windows = {x, (ulong(image) * args.channels + part * args.depth) * args.length, args.length, args.depth, args.taps, args.stride,
                            args.padding, args.dilation};
-  product_tile(filters, windows, row, column, terms, memory, thread_index, group);
+  threadgroup float *results = product_tile(filters, windows, row, column, terms, memory, thread_index, group);
   for (uint i = thread_index; i < TILE_ROWS * TILE_COLUMNS; i += TILE_THREADS) {
     const uint r = row + i / TILE_COLUMNS, position = column + i % TILE_COLUMNS;
-    if (r < rows && position < args.positions) finish(EPILOGUE(args), y, bias, image, part * rows + r, position, args, memory[i]);
+    if (r < rows && position < args.positions) finish(EPILOGUE(args), y, bias, image, part * rows + r, position, args, results[i]);
   }
 }
 

@@ -122,17 +122,17 @@ kernel void grouped_tiles(constant GroupedArgs &args [[buffer(0)]],
                           uint thread_index [[thread_index_in_threadgroup]],
                           uint group [[simdgroup_index_in_threadgroup]],
                           uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup float memory[TILE_MEMORY];
+  threadgroup TileMemory memory;
   const ExpertTile tile = expert_tile(begins, args.experts, position.y, lane);
   if (tile.count == 0) return;
   const uint column = position.x * TILE_COLUMNS;
   const PlacedRows left = {{x, X_TYPE, X_WIDE, (args.places - 1) / args.places_per_row + 1, args.k}, order + tile.first, tile.count, args.places_per_row};
   const Weights right = {{w + ulong(tile.expert) * args.n * row_bytes(W_TYPE, args.k), W_TYPE, W_WIDE, args.n, args.k}};
-  product_tile(left, right, 0, column, args.k, memory, thread_index, group);
+  threadgroup float *results = product_tile(left, right, 0, column, args.k, memory, thread_index, group);
   for (uint i = thread_index; i < TILE_ROWS * TILE_COLUMNS; i += TILE_THREADS) {
     const uint r = i / TILE_COLUMNS, c = column + i % TILE_COLUMNS;
     if (r >= tile.count || c >= args.n) continue;
     const ulong index = ulong(order[tile.first + r]) * args.n + c;
-    store_result(y, Y_TYPE, index, EPILOGUE(args).apply(memory[i], index));
+    store_result(y, Y_TYPE, index, EPILOGUE(args).apply(results[i], index));
   }
 }

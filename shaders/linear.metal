@@ -42,13 +42,13 @@ kernel void linear_tiles(constant LinearArgs &args [[buffer(0)]],
                          uint2 tile [[threadgroup_position_in_grid]],
                          uint thread_index [[thread_index_in_threadgroup]],
                          uint group [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float memory[TILE_MEMORY];
+  threadgroup TileMemory memory;
   const uint row = tile.y * TILE_ROWS, column = tile.x * TILE_COLUMNS;
   const Rows left = {x, X_TYPE, X_WIDE, args.rows, args.k};
   const Weights right = {{w, W_TYPE, W_WIDE, args.n, args.k}};
-  product_tile(left, right, row, column, args.k, memory, thread_index, group);
+  threadgroup float *results = product_tile(left, right, row, column, args.k, memory, thread_index, group);
   for (uint i = thread_index; i < TILE_ROWS * TILE_COLUMNS; i += TILE_THREADS) {
     const uint r = row + i / TILE_COLUMNS, c = column + i % TILE_COLUMNS;
-    if (r < args.rows && c < args.n) finish(EPILOGUE(args), y, bias, r, c, args.n, memory[i]);
+    if (r < args.rows && c < args.n) finish(EPILOGUE(args), y, bias, r, c, args.n, results[i]);
   }
 }

@@ -47,7 +47,7 @@ kernel void matmul_rows(constant MatmulArgs &args [[buffer(0)]],
 
 // At most X_ROWS rows, w as it is: a lane per column, so that neighbours read neighbours; eight simdgroups share k. Reads w once, 2 flops per
 // element and row of x. Threadgroup memory: 8 KiB.
-constant uint COLUMN_SIMDGROUPS = 8;
+constexpr constant uint COLUMN_SIMDGROUPS = 8;
 kernel void matmul_columns(constant MatmulArgs &args [[buffer(0)]],
                            device const uchar *x [[buffer(1)]],
                            device const uchar *w [[buffer(2)]],
@@ -95,20 +95,21 @@ kernel void matmul_tiles(constant MatmulArgs &args [[buffer(0)]],
                          uint3 tile [[threadgroup_position_in_grid]],
                          uint thread_index [[thread_index_in_threadgroup]],
                          uint group [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float memory[TILE_MEMORY];
+  threadgroup TileMemory memory;
   const uint row = tile.y * TILE_ROWS, column = tile.x * TILE_COLUMNS;
   const ulong2 matrix = matrices(args, tile.z);
   device const uchar *right = w + matrix.y * args.n * row_bytes(W_TYPE, args.k);
   const Rows left = {x + matrix.x * args.m * row_bytes(X_TYPE, args.k), X_TYPE, X_WIDE, args.m, args.k};
+  threadgroup float *results;
   if (TRANSPOSED) {
     const Rows rows = {right, W_TYPE, W_WIDE, args.n, args.k};
-    product_tile(left, rows, row, column, args.k, memory, thread_index, group);
+    results = product_tile(left, rows, row, column, args.k, memory, thread_index, group);
   } else {
     const Columns columns = {right, args.n, args.k};
-    product_tile(left, columns, row, column, args.k, memory, thread_index, group);
+    results = product_tile(left, columns, row, column, args.k, memory, thread_index, group);
   }
   for (uint i = thread_index; i < TILE_ROWS * TILE_COLUMNS; i += TILE_THREADS) {
     const uint r = row + i / TILE_COLUMNS, c = column + i % TILE_COLUMNS;
-    if (r < args.m && c < args.n) finish(EPILOGUE(args), y, tile.z, r, c, args.m, args.n, memory[i]);
+    if (r < args.m && c < args.n) finish(EPILOGUE(args), y, tile.z, r, c, args.m, args.n, results[i]);
   }
 }

@@ -7,7 +7,7 @@
 constant uint X_ROWS [[function_constant(7)]];
 // Rows of w at once: as many as registers allow, since each of them saves loads of x.
 constant uint W_ROWS = X_ROWS > 4 ? 2 : 4;
-constant uint MATVEC_SIMDGROUPS = 2;
+constexpr constant uint MATVEC_SIMDGROUPS = 2;
 
 // Sum of row r of w and row m of x at [r * X_ROWS + m].
 struct Products {

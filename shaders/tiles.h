@@ -6,12 +6,14 @@
 #include "linear.h"
 
 constant bool HALVES = X_TYPE == F16 && W_TYPE == F16;
-constant uint TILE_ROWS = 32;
-constant uint TILE_COLUMNS = 64;
-constant uint TILE_K = 32;
-constant uint TILE_THREADS = 128;
-// Threadgroup memory in floats: both tiles, rows 16 bytes longer than needed to spread over the banks; afterwards the results.
-constant uint TILE_MEMORY = (TILE_ROWS + TILE_COLUMNS) * (TILE_K + 4);
+constexpr constant uint TILE_ROWS = 32;
+constexpr constant uint TILE_COLUMNS = 64;
+constexpr constant uint TILE_K = 32;
+constexpr constant uint TILE_THREADS = 128;
+// Threadgroup memory, 13.5 KiB: both tiles, rows 16 bytes longer than needed to spread over the banks; afterwards the results.
+struct TileMemory {
+  float4 quads[(TILE_ROWS + TILE_COLUMNS) * (TILE_K / 4 + 1)];
+};
 
 // Operands of a product give `count` rows of k values each; a thread loads 16 of the 64 x 32 values of a tile of columns (a run, of block
 // formats), or 8 of the 32 x 32 of one of rows. What is beyond k is 0, rows beyond the last one repeat it.
@@ -52,23 +54,24 @@ struct TileSums {
   simdgroup_float8x8 at[8];
 };
 
+// Adds the product's tile at (row, column) to sums, with tiles of T.
 template <class T, class Left, class Right>
-inline TileSums multiply_tiles(thread const Left &left, thread const Right &right, uint row, uint column, uint k, threadgroup T *memory,
-                               uint thread_index, uint group) {
+inline void multiply_tiles(thread TileSums &sums, thread const Left &left, thread const Right &right, uint row, uint column, uint k,
+                           threadgroup T *memory, uint thread_index, uint group) {
   constexpr uint stride = TILE_K + 16 / sizeof(T);
+  const uint left_row = thread_index / 4, left_from = thread_index % 4 * 8;
+  const uint right_row = right.row(thread_index), right_from = right.from(thread_index);
   threadgroup T *left_tile = memory;
   threadgroup T *right_tile = memory + TILE_ROWS * stride;
-  const uint right_row = right.row(thread_index), right_from = right.from(thread_index);
-  const uint left_row = thread_index / 4, left_from = thread_index % 4 * 8;
-  TileSums sums;
-  for (uint i = 0; i < 8; i++) sums.at[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  threadgroup vec<T, 4> *left_quads = (threadgroup vec<T, 4> *)(left_tile + left_row * stride + left_from);
+  threadgroup vec<T, 4> *right_quads = (threadgroup vec<T, 4> *)(right_tile + right_row * stride + right_from);
   for (uint base = 0; base < k; base += TILE_K) {
     float4 a[2], b[4];
     left.load(row + left_row, base + left_from, 2, a);
     right.load(column + right_row, base + right_from, 4, b);
     threadgroup_barrier(mem_flags::mem_threadgroup);  // the tiles before have been read
-    for (uint i = 0; i < 8; i++) left_tile[left_row * stride + left_from + i] = T(a[i / 4][i % 4]);
-    for (uint i = 0; i < 16; i++) right_tile[right_row * stride + right_from + i] = T(b[i / 4][i % 4]);
+    for (uint i = 0; i < 2; i++) left_quads[i] = vec<T, 4>(a[i]);
+    for (uint i = 0; i < 4; i++) right_quads[i] = vec<T, 4>(b[i]);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint at = 0; at < TILE_K; at += 8) {
       simdgroup_matrix<T, 8, 8> l[2], r[4];
@@ -77,18 +80,20 @@ inline TileSums multiply_tiles(thread const Left &left, thread const Right &righ
       for (uint i = 0; i < 8; i++) simdgroup_multiply_accumulate(sums.at[i], l[i / 4], r[i % 4], sums.at[i]);
     }
   }
-  return sums;
 }
 
-// The product's tile at (row, column), as rows of TILE_COLUMNS floats in `memory`.
+// The product's tile at (row, column): element (r, c) of the result at [r * TILE_COLUMNS + c], for all threads.
 template <class Left, class Right>
-inline void product_tile(thread const Left &left, thread const Right &right, uint row, uint column, uint k, threadgroup float *memory, uint thread_index,
-                         uint group) {
+inline threadgroup float *product_tile(thread const Left &left, thread const Right &right, uint row, uint column, uint k, threadgroup TileMemory &memory,
+                                       uint thread_index, uint group) {
   TileSums sums;
-  if (HALVES) sums = multiply_tiles(left, right, row, column, k, (threadgroup half *)memory, thread_index, group);
-  else sums = multiply_tiles(left, right, row, column, k, memory, thread_index, group);
+  for (uint i = 0; i < 8; i++) sums.at[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  if (HALVES) multiply_tiles(sums, left, right, row, column, k, (threadgroup half *)memory.quads, thread_index, group);
+  else multiply_tiles(sums, left, right, row, column, k, (threadgroup float *)memory.quads, thread_index, group);
   threadgroup_barrier(mem_flags::mem_threadgroup);
+  threadgroup float *results = (threadgroup float *)memory.quads;
   for (uint i = 0; i < 8; i++)
-    simdgroup_store(sums.at[i], memory + (group / 2 * 16 + i / 4 * 8) * TILE_COLUMNS + group % 2 * 32 + i % 4 * 8, TILE_COLUMNS);
+    simdgroup_store(sums.at[i], results + (group / 2 * 16 + i / 4 * 8) * TILE_COLUMNS + group % 2 * 32 + i % 4 * 8, TILE_COLUMNS);
   threadgroup_barrier(mem_flags::mem_threadgroup);
+  return results;
 }
