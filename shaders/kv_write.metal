@@ -1,0 +1,80 @@
+// Tokens into KV caches, in place and in the cache's dtype.
+#include "kv_plan.h"
+
+constant bool HEAD_MAJOR [[function_constant(9)]];
+constant bool X_HEAD_MAJOR [[function_constant(10)]];
+constant bool HAS_V [[function_constant(11)]];
+// Of K, then of V: dtypes, and what a thread moves: bytes where the dtypes agree, else values.
+constant uint K_TYPE [[function_constant(12)]];
+constant uint K_CACHE_TYPE [[function_constant(13)]];
+constant uint K_UNIT [[function_constant(14)]];
+constant uint V_TYPE [[function_constant(15)]];
+constant uint V_CACHE_TYPE [[function_constant(16)]];
+constant uint V_UNIT [[function_constant(17)]];
+
+struct KvWriteArgs {
+  uint slot;
+  KvPlan plan;
+  KvCache caches[2];
+  uint items[2];     // threads that a cache takes
+  uint per_head[2];  // of them, for one vector
+};
+
+// Four values at a multiple of four.
+inline float4 load_four(device const uchar *data, uint dtype, ulong index) {
+  if (dtype == F16) return float4(((device const half4 *)data)[index / 4]);
+  if (dtype == BF16) return as_type<float4>(uint4(((device const ushort4 *)data)[index / 4]) << 16);
+  return ((device const float4 *)data)[index / 4];
+}
+inline void store_four(device uchar *data, uint dtype, ulong index, float4 v) {
+  if (dtype == F16) ((device half4 *)data)[index / 4] = half4(v);
+  else if (dtype == BF16)
+    ((device ushort4 *)data)[index / 4] = ushort4(to_bf16(v.x).bits, to_bf16(v.y).bits, to_bf16(v.z).bits, to_bf16(v.w).bits);
+  else ((device float4 *)data)[index / 4] = v;
+}
+
+// A block of 32 values, one per lane, as ggml quantizes it: f16 d = max |x| / 127, codes round(x / d), ties away from zero. A block with a NaN or an
+// infinity has the scale NaN and codes 0, and so have codes where 1 / d is infinite.
+inline void store_q8_0(device uchar *block, float x, uint lane) {
+  const bool finite = simd_all(isfinite(x));
+  const float d = simd_max(finite ? abs(x) : 0.0f) / 127.0f, inverse = 1.0f / d;
+  block[2 + lane] = uchar(finite && isfinite(inverse) ? char(round(x * inverse)) : char(0));
+  if (lane == 0) *(device ushort *)block = finite ? as_type<ushort>(half(d)) : ushort(0x7e00);
+}
+
+// Item `item` of a cache.
+inline void write_item(constant KvWriteArgs &args, KvPlaces places, uint which, uint item, uint lane, device uchar *cache, device const uchar *x, uint type,
+                       uint cache_type, uint unit) {
+  if (item >= args.items[which]) return;
+  constant KvCache &sizes = args.caches[which];
+  const uint per_head = args.per_head[which], from = item / per_head, part = item % per_head;
+  uint to;
+  if (!kv_target(places, args.plan, sizes, HEAD_MAJOR, X_HEAD_MAJOR, from, to)) return;
+  if (cache_type == Q8_0) {
+    const float value = part < sizes.dim ? load_float(x, type, ulong(from) * sizes.dim + part) : 0.0f;
+    store_q8_0(cache + ulong(to * (per_head / 32) + part / 32) * 34, value, lane);
+  } else if (cache_type == type) {
+    move_unit(cache, ulong(to) * per_head + part, x, ulong(from) * per_head + part, unit);
+  } else if (unit == 4) {
+    store_four(cache, cache_type, ulong(to) * sizes.dim + part * 4, load_four(x, type, ulong(from) * sizes.dim + part * 4));
+  } else {
+    store_float(cache, cache_type, ulong(to) * sizes.dim + part, load_float(x, type, ulong(from) * sizes.dim + part));
+  }
+}
+
+// Threads along x, K and V along z. Items lie as the source does, so reads are contiguous.
+kernel void kv_write(constant KvWriteArgs &args [[buffer(0)]], device uchar *k_cache [[buffer(1)]],
+                     device uchar *v_cache [[buffer(2), function_constant(HAS_V)]], device const uchar *k [[buffer(3)]],
+                     device const uchar *v [[buffer(4), function_constant(HAS_V)]], device const uchar *pos [[buffer(5)]],
+                     device const uchar *slots [[buffer(6), function_constant(HAS_SLOTS)]],
+                     device const uchar *tokens [[buffer(7), function_constant(HAS_TOKENS)]],
+                     device const uchar *offset [[buffer(8), function_constant(HAS_OFFSET)]], device Status *status [[buffer(9)]],
+                     uint3 group [[threadgroup_position_in_grid]], uint index [[thread_index_in_threadgroup]], uint3 size [[threads_per_threadgroup]],
+                     uint lane [[thread_index_in_simdgroup]]) {
+  const KvPlaces places = {pos, HAS_SLOTS ? slots : nullptr, HAS_TOKENS ? tokens : nullptr, HAS_OFFSET ? offset : nullptr};
+  const bool reporter = group.x == 0 && group.z == 0 && index < 32;
+  if (!kv_fits(places, args.plan, args.caches, HAS_V ? 2 : 1, status, args.slot, lane, reporter)) return;
+  const uint item = group.x * size.x + index;
+  if (group.z == 0) write_item(args, places, 0, item, lane, k_cache, k, K_TYPE, K_CACHE_TYPE, K_UNIT);
+  else if (HAS_V) write_item(args, places, 1, item, lane, v_cache, v, V_TYPE, V_CACHE_TYPE, V_UNIT);
+}
