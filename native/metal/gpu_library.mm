@@ -10,6 +10,7 @@ MTLCompileOptions* safe_math() {
 #if RLX_MACOS_15_SDK
   if (@available(macOS 15.0, *)) {
     options.mathMode = MTLMathModeSafe;
+    options.mathFloatingPointFunctions = MTLMathFloatingPointFunctionsPrecise;
     return options;
   }
 #endif

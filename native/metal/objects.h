@@ -36,8 +36,8 @@ class Residency {
 
  private:
   std::mutex mutex_;
-  bool changed_ = false;
-  id set_ = nil;  // id<MTLResidencySet>
+  [[maybe_unused]] bool changed_ = false;
+  [[maybe_unused]] id set_ = nil;  // id<MTLResidencySet>
 };
 
 class MetalBuffer final : public GpuBuffer {

@@ -1,25 +1,16 @@
-import { type LoadedAddon, NativeAddon } from "@rlxjs/runtime/node";
+import { type LoadedAddon, type MappingAddon, NativeAddon } from "@rlxjs/runtime/node";
 
 /** The native addon, as native/addon exports it: the only place where its types are stated. */
-export interface Addon {
+export interface Addon extends MappingAddon {
   /** Instruction sets that this machine has, best first, and the kernels of the best one. */
   cpuInfo(): { readonly isas: readonly string[]; readonly kernels: readonly string[] };
   /** Zeroed, page-aligned memory; pages that are never touched cost nothing. */
   allocate(bytes: number): Uint8Array<ArrayBuffer>;
-  /** Give the memory behind a view back as soon as no run or program uses it; the view's length becomes 0. */
-  detach(view: Uint8Array<ArrayBuffer>): void;
-  readonly MappedFile: new (path: string) => NativeFile;
   /** `threads` includes the one that drives the run; `isa` "" is the best one. */
   readonly Engine: new (
     threads: number,
     isa: string,
   ) => NativeEngine;
-}
-
-export interface NativeFile {
-  readonly size: number;
-  view(offset: number, length: number): Uint8Array<ArrayBuffer>;
-  close(): void;
 }
 
 export interface NativeEngine {

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { dtypeCode, RlxError, type Tensor } from "@rlxjs/ir";
 import { type Backend, type BackendOptions, type DeviceBuffer, libraryVersion, type MappedFile } from "@rlxjs/runtime";
+import { mapFile } from "@rlxjs/runtime/node";
 import type { Addon } from "./addon.ts";
 import { nativeKernels } from "./kernels/index.ts";
 import { LoadedProgram } from "./native-executable.ts";
@@ -64,37 +65,4 @@ export function createNativeBackend(addon: Addon, options: NativeOptions = {}): 
 function rowsOf(weight: Tensor): [dtype: number, n: number, k: number, bytes: Uint8Array<ArrayBuffer>] {
   const k = weight.shape.at(-1) ?? 1;
   return [dtypeCode(weight.dtype), k === 0 ? 0 : weight.size / k, k, weight.bytes];
-}
-
-function mapFile(addon: Addon, path: string): MappedFile {
-  const file = openFile(addon, path);
-  const views = new Set<WeakRef<Uint8Array<ArrayBuffer>>>();
-  const { size } = file;
-  return {
-    size,
-    view: (offset, length) => {
-      if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > size)
-        throw new RlxError("ERR_FILE_RANGE", `${path}: expected a range within its ${size} bytes, got ${length} bytes at ${offset}`);
-      const view = file.view(offset, length);
-      views.add(new WeakRef(view));
-      return view;
-    },
-    [Symbol.dispose]: () => {
-      // Pages that a loaded program reads stay mapped until it is gone too.
-      for (const ref of views) {
-        const view = ref.deref();
-        if (view) addon.detach(view);
-      }
-      views.clear();
-      file.close();
-    },
-  };
-}
-
-function openFile(addon: Addon, path: string): InstanceType<Addon["MappedFile"]> {
-  try {
-    return new addon.MappedFile(path);
-  } catch (error) {
-    throw new RlxError("ERR_FILE", `cannot map ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
