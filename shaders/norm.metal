@@ -9,7 +9,7 @@ constant uint WEIGHT_TYPE [[function_constant(6)]];
 constant bool HAS_BIAS [[function_constant(7)]];
 constant uint BIAS_TYPE [[function_constant(8)]];
 
-// Mean (0 unless centered) and 1 / sqrt(variance + eps) of n elements, in two passes: the variance of a large mean does not cancel.
+// Mean (0 unless centered) and 1 / sqrt(variance + eps) of n elements: two passes, so that the variance of values with a large mean does not cancel.
 struct Moments {
   float mean, scale;
 };
@@ -23,14 +23,14 @@ inline Moments moments(device const uchar *x, ulong start, uint n, float eps, th
       const float4 v = load_quad(x, X_TYPE, start + i, end, 0);
       sum += (v.x + v.y) + (v.z + v.w);
     }
-    m.mean = team_sum(sum, partial[0], t) / float(n);
+    m.mean = fold_team<Sum>(sum, partial[0], t) / float(n);
   }
   float squares = 0;
   for (uint i = t.index * 4; i < n; i += t.threads * 4) {
     const float4 d = load_quad(x, X_TYPE, start + i, end, m.mean) - m.mean;
     squares += dot(d, d);
   }
-  m.scale = rsqrt(team_sum(squares, partial[1], t) / float(n) + eps);
+  m.scale = rsqrt(fold_team<Sum>(squares, partial[1], t) / float(n) + eps);
   return m;
 }
 
@@ -53,12 +53,12 @@ kernel void norm(constant NormArgs &args [[buffer(0)]],
                  uint groups [[simdgroups_per_threadgroup]]) {
   threadgroup float partial[2][32];
   const Team t = team_of(threadgroup_index, thread_index, lane, group, groups);
-  if (t.row >= args.rows) return;
+  if (t.work >= args.rows) return;
   const uint n = args.n;
-  const ulong start = ulong(t.row) * n, end = start + n;
+  const ulong start = ulong(t.work) * n, end = start + n;
   device const uchar *values = x;
   if (RESIDUAL) {
-    // The norm reads the rounded sum. A thread reads what it wrote itself: the quads of a row have the same threads in every pass.
+    // The norm reads the rounded sum, each thread what it wrote itself.
     for (uint i = t.index * 4; i < n; i += t.threads * 4)
       store_quad(sum, X_TYPE, start + i, end, load_quad(x, X_TYPE, start + i, end, 0) + load_quad(residual, X_TYPE, start + i, end, 0));
     values = sum;
@@ -89,9 +89,9 @@ kernel void group_norm(constant GroupNormArgs &args [[buffer(0)]],
                        uint groups [[simdgroups_per_threadgroup]]) {
   threadgroup float partial[2][32];
   const Team t = team_of(threadgroup_index, thread_index, lane, group, groups);
-  if (t.row >= args.rows) return;
-  const uint n = args.channels * args.positions, first = t.row % args.groups * args.channels;
-  const ulong start = ulong(t.row) * n, end = start + n;
+  if (t.work >= args.rows) return;
+  const uint n = args.channels * args.positions, first = t.work % args.groups * args.channels;
+  const ulong start = ulong(t.work) * n, end = start + n;
   const Moments m = moments(x, start, n, args.eps, partial, t);
   for (uint i = t.index * 4; i < n; i += t.threads * 4) {
     float4 v = (load_quad(x, X_TYPE, start + i, end, 0) - m.mean) * m.scale;

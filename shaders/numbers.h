@@ -1,4 +1,4 @@
-// Elements as bytes, and stores of integers.
+// Elements as bytes, and as the numbers that they are computed in: float, or long that wraps.
 #pragma once
 #include "common.h"
 
@@ -26,3 +26,13 @@ inline void store_int(device uchar *data, uint dtype, ulong index, long value) {
 }
 
 inline bool is_float(uint dtype) { return dtype == F32 || dtype == F16 || dtype == BF16; }
+
+// By the type of the last argument or of the value.
+inline float load_number(device const uchar *x, uint dtype, ulong index, float) { return load_float(x, dtype, index); }
+inline long load_number(device const uchar *x, uint dtype, ulong index, long) { return load_int(x, dtype, index); }
+inline void store_number(device uchar *out, uint dtype, ulong index, float v) { store_float(out, dtype, index, v); }
+inline void store_number(device uchar *out, uint dtype, ulong index, long v) { store_int(out, dtype, index, v); }
+inline float plus(float a, float b) { return a + b; }
+inline long plus(long a, long b) { return long(ulong(a) + ulong(b)); }
+inline float times(float a, float b) { return a * b; }
+inline long times(long a, long b) { return long(ulong(a) * ulong(b)); }

@@ -1,41 +1,8 @@
-// A row of floats that a simdgroup or a whole threadgroup works on: its elements four at a time, and sums over all of its threads.
+// Rows of floats, four elements at a time. A team works on a row; the quads of a row have the same threads in every pass.
 #pragma once
-#include "common.h"
+#include "teams.h"
 
-constant bool WIDE [[function_constant(0)]];    // a threadgroup per row; otherwise a simdgroup
 constant bool VECTOR [[function_constant(1)]];  // rows are whole quads, and all operands lie at multiples of their size
-
-// A thread among those of its row.
-struct Team {
-  uint row, index, threads, lane, group, groups;
-};
-inline Team team_of(uint threadgroup_index, uint thread_index, uint lane, uint group, uint groups) {
-  Team t;
-  t.row = WIDE ? threadgroup_index : threadgroup_index * groups + group;
-  t.index = WIDE ? thread_index : lane;
-  t.threads = WIDE ? groups * 32 : 32;
-  t.lane = lane;
-  t.group = group;
-  t.groups = groups;
-  return t;
-}
-
-// Every thread gets the sum. `partial` has one place per simdgroup and is used once.
-inline float team_sum(float v, threadgroup float *partial, Team t) {
-  v = simd_sum(v);
-  if (!WIDE) return v;
-  if (t.lane == 0) partial[t.group] = v;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  return simd_sum(t.lane < t.groups ? partial[t.lane] : 0.0f);
-}
-// The same with the largest value that is no NaN.
-inline float team_max(float v, threadgroup float *partial, Team t) {
-  v = simd_max(v);
-  if (!WIDE) return v;
-  if (t.lane == 0) partial[t.group] = v;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  return simd_max(t.lane < t.groups ? partial[t.lane] : -INFINITY);
-}
 
 // Elements [at, at + 4) of an operand; those from `end` on are `fill`.
 inline float4 load_quad(device const uchar *data, uint dtype, ulong at, ulong end, float fill) {

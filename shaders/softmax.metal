@@ -23,19 +23,19 @@ kernel void softmax_rows(constant SoftmaxArgs &args [[buffer(0)]],
                          uint groups [[simdgroups_per_threadgroup]]) {
   threadgroup float partial[2][32];
   const Team t = team_of(threadgroup_index, thread_index, lane, group, groups);
-  if (t.row >= args.rows) return;
+  if (t.work >= args.rows) return;
   const uint n = args.n;
-  const ulong start = ulong(t.row) * n, end = start + n;
+  const ulong start = ulong(t.work) * n, end = start + n;
   float4 largest = float4(-INFINITY);
   for (uint i = t.index * 4; i < n; i += t.threads * 4) largest = fmax(largest, load_quad(x, X_TYPE, start + i, end, -INFINITY));
   Normalizer z;
-  z.largest = team_max(fmax(fmax(largest.x, largest.y), fmax(largest.z, largest.w)), partial[0], t);
+  z.largest = fold_team<Largest>(fmax(fmax(largest.x, largest.y), fmax(largest.z, largest.w)), partial[0], t);
   float sum = 0;
   for (uint i = t.index * 4; i < n; i += t.threads * 4) {
     const float4 e = exp(load_quad(x, X_TYPE, start + i, end, -INFINITY) - z.largest);
     sum += (e.x + e.y) + (e.z + e.w);
   }
-  z.sum = team_sum(sum, partial[1], t);
+  z.sum = fold_team<Sum>(sum, partial[1], t);
   for (uint i = t.index * 4; i < n; i += t.threads * 4) {
     float4 v = load_quad(x, X_TYPE, start + i, end, 0);
     for (uint k = 0; k < 4; k++) v[k] = normalized(v[k], z);

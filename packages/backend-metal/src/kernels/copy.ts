@@ -4,6 +4,7 @@ import { product } from "../expr.ts";
 import { constants, type Launch, type MetalKernel, read, uint, ulong, write } from "../launch.ts";
 import { hasF64, input, kernel, output } from "./checks.ts";
 import { threadGrid } from "./grid.ts";
+import { lanesOf } from "./lanes.ts";
 import { at, bytesLaunch, bytesOf, layoutOf, padded, regionLaunch, wholeDims } from "./region.ts";
 
 function copyAll(step: Step, slot: number, state: boolean): readonly Launch[] {
@@ -88,8 +89,7 @@ function pad(step: Step): readonly Launch[] {
 
 function iota(step: Step): readonly Launch[] {
   const out = output(step);
-  const axis = axisAttr(step);
-  const [outer, length = 1, inner] = [product(out.shape.slice(0, axis)), out.shape[axis], product(out.shape.slice(axis + 1))];
+  const { outer, length, inner } = lanesOf(out, axisAttr(step));
   return [
     {
       shader: { file: "iota" },

@@ -13,13 +13,13 @@ const MOST_THREADS = 1024;
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 
 /** No smaller than any value of an expression of extents that are not negative. */
-function upperBound(e: Expr): number {
+export function upperBound(e: Expr): number {
   if (typeof e === "number" || !("op" in e)) return dimMax(e);
   const [a, b] = [upperBound(e.a), upperBound(e.b)];
   if (e.op === "add") return a + b;
   if (e.op === "mul") return a * b;
   if (e.op === "max") return Math.max(a, b);
-  if (e.op === "ceilDiv" && typeof e.b === "number") return Math.ceil(a / b);
+  if (typeof e.b === "number" && (e.op === "ceilDiv" || e.op === "div")) return e.op === "div" ? Math.floor(a / b) : Math.ceil(a / b);
   return a;
 }
 
@@ -31,19 +31,25 @@ export function threadGrid(x: Expr, y: Expr = 1, z: Expr = 1): Grid {
   return { grid: { threads: [x, y, z] }, threadsPerThreadgroup: [THREADS / down / deep, down, deep] };
 }
 
-/** Who works on a row: a simdgroup, several of which share a threadgroup, or (`wide`) a whole threadgroup. */
-export interface Team extends Grid {
-  readonly wide: boolean;
+/** Who shares a piece of work, as TeamKind of shaders/teams.h has it. */
+export const teams = { thread: 0, simdgroup: 1, threadgroup: 2 } as const;
+export interface TeamGrid extends Grid {
+  readonly team: (typeof teams)[keyof typeof teams];
 }
 
-/** A team per row, of about one thread per `perThread` elements: rows up to 4 of them per lane take a simdgroup. */
-export function teamGrid(rows: Expr, elements: Dim, perThread: number): Team {
-  const threads = Math.ceil(dimMax(elements) / perThread / SIMDGROUP) * SIMDGROUP;
-  if (threads > 4 * SIMDGROUP)
-    return { wide: true, grid: { threadgroups: [rows, 1, 1] }, threadsPerThreadgroup: [Math.min(MOST_THREADS, threads), 1, 1] };
-  const together = Math.min(THREADS / SIMDGROUP, Math.max(1, upperBound(rows)));
-  return { wide: false, grid: { threadgroups: [ceilDiv(rows, together), 1, 1] }, threadsPerThreadgroup: [together * SIMDGROUP, 1, 1] };
+/** A team per piece of work, of `threads` or a few more or less; `parts` teams where the work is split. */
+export function teamGrid(work: Expr, threads: number, parts: Expr = 1): TeamGrid {
+  if (threads > 4 * SIMDGROUP) {
+    const whole = Math.min(MOST_THREADS, Math.ceil(threads / SIMDGROUP) * SIMDGROUP);
+    return { team: teams.threadgroup, grid: { threadgroups: [work, parts, 1] }, threadsPerThreadgroup: [whole, 1, 1] };
+  }
+  const [team, each] = threads > 1 ? ([teams.simdgroup, SIMDGROUP] as const) : ([teams.thread, 1] as const);
+  const together = Math.min(THREADS, Math.ceil((upperBound(work) * each) / SIMDGROUP) * SIMDGROUP || SIMDGROUP) / each;
+  return { team, grid: { threadgroups: [ceilDiv(work, together), parts, 1] }, threadsPerThreadgroup: [together * each, 1, 1] };
 }
+
+/** Threads for a row that is worked on in quads. */
+export const quadThreads = (n: Expr): number => Math.ceil(upperBound(n) / 4);
 
 /** Whether rows of n elements are whole quads, and every operand lies at a multiple of the size of four of its elements. */
 export const inQuads = (n: Dim, ...operands: readonly (Operand | undefined)[]): boolean =>

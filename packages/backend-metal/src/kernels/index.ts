@@ -1,4 +1,7 @@
 import type { MetalKernel } from "../launch.ts";
+import { selectKernels } from "./select.ts";
+import { routeKernels } from "./route.ts";
+import { reduceKernels } from "./reduce.ts";
 import { attentionKernels } from "./attention.ts";
 import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
@@ -11,6 +14,9 @@ import { normKernels } from "./norm.ts";
 export const metalKernels: readonly MetalKernel[] = [
   ...attentionKernels,
   ...elementwiseKernels,
+  ...selectKernels,
+  ...routeKernels,
+  ...reduceKernels,
   ...normKernels,
   ...gatherKernels,
   ...copyKernels,

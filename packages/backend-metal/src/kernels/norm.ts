@@ -1,9 +1,10 @@
 import { type Dim, dtypeCode, productOf } from "@rlxjs/ir";
 import { axisAttr, numberAttr, type Operand, reasons, type Step } from "@rlxjs/runtime";
-import { div, mul, product } from "../expr.ts";
+import { div, mul } from "../expr.ts";
 import { constants, float, type Launch, type MetalKernel, read, uint, write } from "../launch.ts";
 import { hasF64, input, kernel, output } from "./checks.ts";
-import { inQuads, teamGrid, threadGrid } from "./grid.ts";
+import { inQuads, quadThreads, teamGrid, teams, threadGrid } from "./grid.ts";
+import { lanesOf } from "./lanes.ts";
 
 const rowsOf = (x: Operand): Dim => productOf(x.shape.slice(0, -1));
 const code = (operand: Operand | undefined): number => dtypeCode(operand?.dtype ?? "f32");
@@ -19,13 +20,13 @@ const norm =
     const out = output(step, residual ? 1 : 0);
     const n = x.shape.at(-1) ?? 1;
     const rows = rowsOf(x);
-    const { wide, ...grid } = teamGrid(rows, n, 4);
+    const { team, ...grid } = teamGrid(rows, quadThreads(n));
     const quads = inQuads(n, x, other, weight, bias, sum, out);
     return [
       {
         shader: { file: "norm" },
         function: "norm",
-        constants: constants(wide, quads, code(x), centered, residual, weight !== undefined, code(weight), bias !== undefined, code(bias)),
+        constants: constants(team, quads, code(x), centered, residual, weight !== undefined, code(weight), bias !== undefined, code(bias)),
         args: [uint(rows), uint(n), float(numberAttr(step.attrs, "eps"))],
         buffers: [read(x), read(other), read(weight), read(bias), write(sum), write(out)],
         ...grid,
@@ -41,14 +42,14 @@ function groupNorm(step: Step): readonly Launch[] {
   const perGroup = div(channels, groups);
   const positions = productOf(rest);
   const rows = mul(batch, groups);
-  const { wide, ...grid } = teamGrid(rows, productOf([channels, positions]), 4 * groups);
+  const { team, ...grid } = teamGrid(rows, quadThreads(mul(perGroup, positions)));
   // Rows begin at multiples of their length.
   const quads = typeof perGroup === "number" && inQuads(productOf([perGroup, positions]), x, out);
   return [
     {
       shader: { file: "norm" },
       function: "group_norm",
-      constants: constants(wide, quads, code(x), true, false, weight !== undefined, code(weight), bias !== undefined, code(bias)),
+      constants: constants(team, quads, code(x), true, false, weight !== undefined, code(weight), bias !== undefined, code(bias)),
       args: [uint(rows), uint(groups), uint(perGroup), uint(positions), float(numberAttr(step.attrs, "eps"))],
       buffers: [read(x), read(weight), read(bias), write(out)],
       ...grid,
@@ -60,23 +61,22 @@ const softmax =
   (log: boolean) =>
   (step: Step): readonly Launch[] => {
     const [x, out] = [input(step, 0), output(step)];
-    const axis = axisAttr(step);
-    const [outer, length = 1, inner] = [productOf(x.shape.slice(0, axis)), x.shape[axis], product(x.shape.slice(axis + 1))];
-    const { wide, ...grid } = teamGrid(outer, length, 4);
+    const { outer, length, inner } = lanesOf(x, axisAttr(step));
+    const { team, ...grid } = teamGrid(outer, quadThreads(length));
     const shared = { shader: { file: "softmax" }, buffers: [read(x), write(out)] };
     return [
       inner === 1
         ? {
             ...shared,
             function: "softmax_rows",
-            constants: constants(wide, inQuads(length, x, out), code(x), log),
+            constants: constants(team, inQuads(length, x, out), code(x), log),
             args: [uint(outer), uint(length)],
             ...grid,
           }
         : {
             ...shared,
             function: "softmax_lanes",
-            constants: constants(false, false, code(x), log),
+            constants: constants(teams.thread, false, code(x), log),
             args: [uint(length), uint(inner)],
             ...threadGrid(inner, outer),
           },
