@@ -17,19 +17,22 @@ export function describeWithEmulator(title: string, tests: () => void): void {
 
 const missing = process.platform === "linux" ? missingTools() : [`this is ${process.platform}, software Metal runs on Linux`];
 
-/**
- * Tests that need clang. Without it they are shown as not run, with the way to get it; where an environment says CI, that is a failure.
- */
-export function describeWithToolchain(title: string, tests: () => void): void {
-  if (missing.length === 0) {
+/** Tests that need clang. */
+export const describeWithToolchain = (title: string, tests: () => void): void =>
+  describeWhere(missing, `npm run setup:softmetal (${installCommand})`, title, tests);
+
+/** Tests that need what may be `absent`: they are then shown as not run, with the way to get it; where an environment says CI, that is a failure. */
+export function describeWhere(absent: readonly string[], remedy: string, title: string, tests: () => void): void {
+  if (absent.length === 0) {
     describe(title, tests);
     return;
   }
-  const message = `${missing.join("; ")}. To run these tests: npm run setup:softmetal (${installCommand})`;
+  const message = `${absent.join("; ")}. To run these tests: ${remedy}`;
   if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
-    test(title, () => expect.fail(`CI needs the toolchain of software Metal: ${message}`));
+    test(title, () => expect.fail(`CI needs what these tests run on: ${message}`));
   } else {
     describe(title, () => test.skip(`NOT RUN: ${message}`, () => {}));
-    process.stderr.write(`software Metal: "${title}" was not run: ${message}\n`);
+    process.stderr.write(`"${title}" was not run: ${message}
+`);
   }
 }

@@ -1,22 +1,34 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { RlxError } from "@rlxjs/ir";
+import { hashBytes, RlxError } from "@rlxjs/ir";
 
 const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-/** Beside `dist` in the published package, at the root of the repository otherwise. */
-const folder = [join(packageRoot, "shaders"), resolve(packageRoot, "../../shaders")].find(existsSync);
+/** In the published package, beside `dist`; in the repository, at its root. */
+const folder = [join(packageRoot, "shaders"), resolve(packageRoot, "../../shaders")].find(existsSync) ?? packageRoot;
 
 const files = new Map<string, string>();
 function contentOf(name: string): string {
   const known = files.get(name);
   if (known !== undefined) return known;
-  const path = folder && join(folder, name);
-  if (path === undefined || !existsSync(path))
-    throw new RlxError("ERR_SHADER", `shader "${name}": expected a file in ${folder ?? packageRoot}`);
+  const path = join(folder, name);
+  if (!existsSync(path)) throw new RlxError("ERR_SHADER", `shader "${name}": expected a file of ${folder}`);
   const text = readFileSync(path, "utf8");
   files.set(name, text);
   return text;
+}
+
+let hash: string | undefined;
+/** Another one when any shader changes. */
+export function shadersHash(): string {
+  const text = (): string =>
+    readdirSync(folder)
+      .filter((name) => /\.(metal|h)$/.test(name))
+      .sort()
+      .map((name) => `${name}\n${contentOf(name)}`)
+      .join("\n");
+  hash ??= hashBytes(new TextEncoder().encode(text()));
+  return hash;
 }
 
 const ownInclude = /^\s*#include\s+"([^"]+)"\s*$/;
