@@ -5,42 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { mutantsOf, mutations } from "./mutations.mjs";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
-
-/** @type {{ name: string, pattern: RegExp, replacement: string }[]} */
-const mutations = [
-  { name: "barrier dropped", pattern: /(threadgroup|simdgroup)_barrier\(mem_flags::mem_threadgroup\);/g, replacement: ";" },
-  { name: "barrier for other memory", pattern: /mem_flags::mem_threadgroup/g, replacement: "mem_flags::mem_device" },
-  { name: "< to <=", pattern: / < /g, replacement: " <= " },
-  { name: "> to >=", pattern: / > /g, replacement: " >= " },
-  { name: ">= to >", pattern: / >= /g, replacement: " > " },
-  { name: "+ to -", pattern: / \+ /g, replacement: " - " },
-  { name: "- to +", pattern: / - /g, replacement: " + " },
-  { name: "* to +", pattern: / \* /g, replacement: " + " },
-  { name: "/ to *", pattern: / \/ /g, replacement: " * " },
-  { name: "% to /", pattern: / % /g, replacement: " / " },
-  { name: "&& to ||", pattern: / && /g, replacement: " || " },
-  { name: "0 to 1", pattern: /\b0\b(?!\)\])/g, replacement: "1" },
-  { name: "xor to down", pattern: /simd_shuffle_xor\(/g, replacement: "simd_shuffle_down(" },
-  { name: "sum to max", pattern: /simd_sum\(/g, replacement: "simd_max(" },
-  { name: "max to min", pattern: /\b(simd_)?max\(/g, replacement: "$1min(" },
-  { name: "add to max", pattern: /atomic_fetch_add/g, replacement: "atomic_fetch_max" },
-];
-
-/** Each mutant of a text, outside of comments and includes. @param {string} text */
-function mutants(text) {
-  return mutations.flatMap(({ name, pattern, replacement }) =>
-    [...text.matchAll(pattern)].flatMap((match) => {
-      const line = text.slice(0, match.index).split("\n").length;
-      const start = text.lastIndexOf("\n", match.index) + 1;
-      if (/^\s*(#include|template|\/\/)|\/\//.test(text.slice(start, match.index + 1))) return [];
-      const changed = match[0].replace(new RegExp(pattern.source), replacement);
-      const source = text.slice(0, match.index) + changed + text.slice(match.index + match[0].length);
-      return [{ name, line, source, text: text.split("\n")[line - 1].trim() }];
-    }),
-  );
-}
 
 /** The test cases, bundled so that this script can import TypeScript. */
 async function loadCases() {
@@ -61,7 +28,7 @@ try {
   const wanted = process.argv.slice(2);
   const files = [...new Set(cases.map(({ file }) => file))].filter((file) => wanted.length === 0 || wanted.includes(file));
   const all = files.flatMap((file) =>
-    mutants(readFileSync(join(here, "test", "kernels", `${file}.metal`), "utf8")).map((mutant) => ({ file, ...mutant })),
+    mutantsOf(readFileSync(join(here, "test", "kernels", `${file}.metal`), "utf8"), mutations).map((mutant) => ({ file, ...mutant })),
   );
   /** @type {string[]} */
   const survivors = [];
