@@ -7,8 +7,10 @@ import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
 import { embeddingKernels } from "./embedding.ts";
 import { gatherKernels } from "./gather.ts";
+import { kvKernels } from "./kv.ts";
 import { linearKernels } from "./linear.ts";
 import { normKernels } from "./norm.ts";
+import { ropeKernels } from "./rope.ts";
 
 /** By op; the first that accepts a node takes it. */
 export const metalKernels: readonly MetalKernel[] = [
@@ -22,4 +24,6 @@ export const metalKernels: readonly MetalKernel[] = [
   ...copyKernels,
   ...linearKernels,
   ...embeddingKernels,
+  ...kvKernels,
+  ...ropeKernels,
 ];
