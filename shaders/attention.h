@@ -38,6 +38,9 @@ constant bool KEEP [[function_constant(29)]];  // the mask is one of kept keys, 
 constant uint ROWS [[function_constant(30)]];  // that a threadgroup works on
 constant bool SPLIT [[function_constant(31)]];  // the keys are, between threadgroups
 
+// Of loops over what is to stay in registers.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 constant uint GROUP = HEADS / KV_HEADS;
 constant uint KEY_QUADS = (HEAD_DIM + 3) / 4;
 constant uint VALUE_QUADS = (VALUE_DIM + 3) / 4;
@@ -66,6 +69,14 @@ struct AttentionArgs {
 struct Placing {
   device const uchar *q_pos, *kv_len, *ring_start, *slots;
 };
+inline Placing placing_of(device const uchar *q_pos, device const uchar *kv_len, device const uchar *ring_start, device const uchar *slots) {
+  Placing p;
+  p.q_pos = q_pos;
+  p.kv_len = kv_len;
+  p.ring_start = ring_start;
+  p.slots = slots;
+  return p;
+}
 // Where the keys of a sequence lie: key j in slot (first + j) % capacity. `start` is the position of the first query.
 struct Place {
   long start;
@@ -140,12 +151,21 @@ inline Span span_of(Place at, constant AttentionArgs &args, uint query) {
   s.high = uint(high < length ? high : length);
   return s;
 }
+inline Span no_keys() {
+  Span s;
+  s.low = s.high = 0;
+  return s;
+}
+// From the first to the last key of both.
+inline Span hull_of(Span a, Span b) {
+  if (a.low == a.high) return b;
+  if (b.low == b.high) return a;
+  Span s;
+  s.low = min(a.low, b.low);
+  s.high = max(a.high, b.high);
+  return s;
+}
 inline bool holds(Span s, uint key) { return key >= s.low && key < s.high; }
-
-// A thread of a threadgroup.
-struct Team {
-  uint index, threads;
-};
 
 // A row among those of its key head, in a batch row.
 struct Row {
@@ -160,6 +180,32 @@ inline Row row_of(uint kv_head, uint row) {
 inline ulong place_in_output(constant AttentionArgs &args, uint b, Row r) { return (ulong(b) * args.queries + r.query) * HEADS + r.head; }
 inline ulong place_in_mask(constant AttentionArgs &args, uint b, Row r) {
   return b * args.mask_batch + r.head * args.mask_head + r.query * args.mask_query;
+}
+
+// The rows of a threadgroup: `count` of a key head from `first` on, in a batch row.
+struct Tile {
+  uint b, kv_head, first, count;
+};
+inline Tile tile_of(constant AttentionArgs &args, uint b, uint kv_head, uint first, uint most) {
+  const uint rows = args.queries * GROUP;
+  Tile t;
+  t.b = b;
+  t.kv_head = kv_head;
+  t.first = first;
+  t.count = first < rows ? min(most, rows - first) : 0;
+  return t;
+}
+inline Row row_of(Tile tile, uint i) { return row_of(tile.kv_head, tile.first + i); }
+
+// A thread of a threadgroup.
+struct Team {
+  uint index, threads;
+};
+inline Team team_of(uint index, uint threads) {
+  Team t;
+  t.index = index;
+  t.threads = threads;
+  return t;
 }
 
 // The score of a key out of its product with the query; -INFINITY where the mask hides it.

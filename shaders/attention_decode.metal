@@ -11,7 +11,6 @@
 
 constant uint BLOCK = 32;       // keys per simdgroup
 constant uint MAX_SIMDGROUPS = 8;
-constant uint MAX_ROWS = 8;
 constant uint RECORD_TAIL = 4;  // floats behind a record's values: the largest score, the sum of weights
 
 constant uint KEY_STRIDE = KEY_QUADS * 4;
@@ -35,6 +34,125 @@ inline ulong record_at(constant AttentionArgs &args, uint b, Row row, uint split
   return (place_in_output(args, b, row) * args.splits + split) * (VALUE_STRIDE + RECORD_TAIL);
 }
 
+// What the rows of a tile see.
+template <uint R>
+struct Views {
+  Span spans[R];
+  Span all;
+  ulong mask_at[R];
+};
+template <uint R>
+inline Views<R> views_of(Place place, constant AttentionArgs &args, Tile tile) {
+  Views<R> v;
+  v.all = no_keys();
+  UNROLL for (uint r = 0; r < R; r++) {
+    const Row row = row_of(tile, r);
+    v.spans[r] = r < tile.count ? span_of(place, args, row.query) : no_keys();
+    v.mask_at[r] = place_in_mask(args, tile.b, row);
+    v.all = hull_of(v.all, v.spans[r]);
+  }
+  return v;
+}
+
+// Of a simdgroup's rows: largest scores, sums of weights, weighted values.
+template <uint R, uint Q>
+struct Partial {
+  float tops[R], totals[R];
+  float4 sums[R][Q];
+};
+template <uint R, uint Q>
+inline Partial<R, Q> nothing_seen() {
+  Partial<R, Q> p;
+  UNROLL for (uint r = 0; r < R; r++) {
+    p.tops[r] = -INFINITY;
+    p.totals[r] = 0;
+    UNROLL for (uint i = 0; i < Q; i++) p.sums[r][i] = float4(0);
+  }
+  return p;
+}
+
+// The products of all queries with the 32 keys from `block` on, those before `end`: lane l is left with those of key l. Four lanes take a key together.
+template <uint R>
+inline void multiply_keys(thread float *products, threadgroup const float *queries, Side keys, uint block, uint end, Place place,
+                          constant AttentionArgs &args, uint lane) {
+  for (uint i = 0; i < 4; i++) {
+    const uint key = block + lane / 4 * 4 + i;
+    float part[R];
+    UNROLL for (uint r = 0; r < R; r++) part[r] = 0;
+    if (key < end) {
+      const Vector x = vector_in(keys, slot_of(place, args, key));
+      for (uint quad = lane % 4; quad < KEY_QUADS; quad += 4) {
+        const float4 y = quad_of(keys, x, quad);
+        UNROLL for (uint r = 0; r < R; r++) {
+          if (r >= ROWS) continue;
+          const float4 query = *(threadgroup const float4 *)(queries + r * KEY_STRIDE + quad * 4);
+          part[r] = fma(query.x, y.x, fma(query.y, y.y, fma(query.z, y.z, fma(query.w, y.w, part[r]))));
+        }
+      }
+    }
+    UNROLL for (uint r = 0; r < R; r++) {
+      if (r >= ROWS) continue;
+      const float product = quad_sum(part[r]);
+      if (lane % 4 == i) products[r] = product;
+    }
+  }
+}
+
+// Weights [32, ROWS] out of the lanes' scores, on which all that has been added up before is put.
+template <uint R, uint Q>
+inline void weigh(thread Partial<R, Q> &p, threadgroup float *weights, thread const float *products, thread const Views<R> &views, uint key, uint end,
+                  Place place, constant AttentionArgs &args, device const uchar *mask, uint lane) {
+  const uint slot = key < end ? slot_of(place, args, key) : 0;
+  UNROLL for (uint r = 0; r < R; r++) {
+    if (r >= ROWS) continue;
+    float score = -INFINITY;
+    if (key < end && holds(views.spans[r], key)) score = score_of(products[r], args, mask, views.mask_at[r] + slot * args.mask_slot);
+    const bool is_seen = score != -INFINITY;
+    const float top = max(p.tops[r], simd_max(peak_of(score)));
+    const float weight = is_seen ? exp(score - top) : 0.0f;
+    if (top != -INFINITY) {
+      const float keep = exp(p.tops[r] - top);
+      p.totals[r] = p.totals[r] * keep + simd_sum(weight);
+      UNROLL for (uint i = 0; i < Q; i++) p.sums[r][i] *= keep;
+      p.tops[r] = top;
+    }
+    // Below zero: not seen, and so not even to be multiplied with what may be no number.
+    weights[lane * ROWS + r] = is_seen ? weight : -1.0f;
+  }
+}
+
+// Adds the values of the 32 keys from `block` on, those before `end`, by their weights: VALUE_LANES lanes take a vector together.
+template <uint R, uint Q>
+inline void add_values(thread Partial<R, Q> &p, threadgroup const float *weights, Side values, uint block, uint end, Place place,
+                       constant AttentionArgs &args, uint lane) {
+  for (uint j = lane / VALUE_LANES; j < BLOCK && block + j < end; j += 32 / VALUE_LANES) {
+    const Vector x = vector_in(values, slot_of(place, args, block + j));
+    UNROLL for (uint i = 0; i < Q; i++) {
+      const uint quad = i * VALUE_LANES + lane % VALUE_LANES;
+      if (quad >= VALUE_QUADS) continue;
+      const float4 y = quad_of(values, x, quad);
+      UNROLL for (uint r = 0; r < R; r++) {
+        if (r >= ROWS) continue;
+        const float weight = weights[j * ROWS + r];
+        if (!(weight < 0)) p.sums[r][i] = fma(float4(weight), y, p.sums[r][i]);
+      }
+    }
+  }
+}
+
+// The largest score and the sum of weights of a row over all simdgroups.
+struct Whole {
+  float top, total;
+};
+inline Whole whole_of(threadgroup const float *tops, threadgroup const float *totals, uint row, uint simdgroups) {
+  Whole w;
+  w.top = -INFINITY;
+  w.total = 0;
+  for (uint g = 0; g < simdgroups; g++) w.top = max(w.top, tops[g * ROWS + row]);
+  for (uint g = 0; g < simdgroups && w.top != -INFINITY; g++) w.total = fma(totals[g * ROWS + row], exp(tops[g * ROWS + row] - w.top), w.total);
+  return w;
+}
+
 template <uint R, uint Q>
 kernel void attention_decode(ATTENTION_OPERANDS,
                              device uchar *out [[buffer(12)]],
@@ -50,153 +168,71 @@ kernel void attention_decode(ATTENTION_OPERANDS,
                              uint lane [[thread_index_in_simdgroup]],
                              uint simdgroup [[simdgroup_index_in_threadgroup]],
                              uint simdgroups [[simdgroups_per_threadgroup]]) {
-  threadgroup float all_tops[MAX_SIMDGROUPS * MAX_ROWS], all_totals[MAX_SIMDGROUPS * MAX_ROWS], factors[MAX_ROWS];
-  Placing placing;
-  placing.q_pos = q_pos;
-  placing.kv_len = kv_len;
-  placing.ring_start = ring_start;
-  placing.slots = slots;
-  const uint b = at.z;
-  if (at.x == 0 && at.y == 0 && index == 0) report_place(status, placing, args, b);
-  const Place place = place_of(placing, args, b);
+  threadgroup float tops[MAX_SIMDGROUPS * R], totals[MAX_SIMDGROUPS * R], factors[R];
+  const Placing placing = placing_of(q_pos, kv_len, ring_start, slots);
+  if (at.x == 0 && at.y == 0 && index == 0) report_place(status, placing, args, at.z);
+  const Place place = place_of(placing, args, at.z);
+  const uint tiles = grid.y / KV_HEADS;
+  const Tile tile = tile_of(args, at.z, at.y / tiles, at.y % tiles * ROWS, ROWS);
+  const Team team = team_of(index, simdgroups * 32);
+  const Views<R> views = views_of<R>(place, args, tile);
+  const Span share = share_of(views.all, at.x, args.splits, simdgroups);
 
-  const uint tiles = grid.y / KV_HEADS, all_rows = args.queries * GROUP;
-  Tile tile;
-  tile.b = b;
-  tile.kv_head = at.y / tiles;
-  tile.first = at.y % tiles * ROWS;
-  tile.count = tile.first < all_rows ? min(ROWS, all_rows - tile.first) : 0;
-  Team team;
-  team.index = index;
-  team.threads = simdgroups * 32;
-
-  Span spans[R], seen;
-  ulong mask_at[R];
-  seen.low = place.length;
-  seen.high = 0;
-  for (uint r = 0; r < ROWS; r++) {
-    const Row row = row_of(tile.kv_head, tile.first + r);
-    spans[r].low = spans[r].high = 0;
-    mask_at[r] = place_in_mask(args, b, row);
-    if (r >= tile.count) continue;
-    spans[r] = span_of(place, args, row.query);
-    if (spans[r].low == spans[r].high) continue;
-    seen.low = min(seen.low, spans[r].low);
-    seen.high = max(seen.high, spans[r].high);
-  }
-  if (seen.high < seen.low) seen.low = seen.high;
-  const Span share = share_of(seen, at.x, args.splits, simdgroups);
-
-  load_queries(rows, KEY_STRIDE, q, args, tile, team);
   load_centroids(k_centroids, K_CODEC, team);
   load_centroids(v_centroids, V_CODEC, team);
+  load_queries(rows, KEY_STRIDE, q, args, tile, team);
   const ulong first = first_vector(args, place.sequence, tile.kv_head);
   const Side keys = side_of(K_TYPE, K_CODEC, HEAD_DIM, K_QUADS, k, k_norms, k_centroids, first);
   const Side values = side_of(V_TYPE, V_CODEC, VALUE_DIM, V_QUADS, v, v_norms, v_centroids, first);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-
-  float tops[R], totals[R];
-  float4 sums[R][Q];
-  for (uint r = 0; r < ROWS; r++) {
-    tops[r] = -INFINITY;
-    totals[r] = 0;
-    for (uint i = 0; i < Q; i++) sums[r][i] = float4(0);
-  }
   threadgroup float *weights = all_weights + simdgroup * BLOCK * ROWS;
+  Partial<R, Q> p = nothing_seen<R, Q>();
   for (uint block = share.low + simdgroup * BLOCK; block < share.high; block += simdgroups * BLOCK) {
-    // Four lanes a key; lane l is left with the products of key l of the block.
     float products[R];
-    for (uint i = 0; i < 4; i++) {
-      const uint key = block + lane / 4 * 4 + i;
-      float part[R];
-      for (uint r = 0; r < ROWS; r++) part[r] = 0;
-      if (key < share.high) {
-        const Vector x = vector_in(keys, slot_of(place, args, key));
-        for (uint quad = lane % 4; quad < KEY_QUADS; quad += 4) {
-          const float4 y = quad_of(keys, x, quad);
-          for (uint r = 0; r < ROWS; r++) {
-            const float4 query = *(threadgroup const float4 *)(rows + r * KEY_STRIDE + quad * 4);
-            part[r] = fma(query.x, y.x, fma(query.y, y.y, fma(query.z, y.z, fma(query.w, y.w, part[r]))));
-          }
-        }
-      }
-      for (uint r = 0; r < ROWS; r++) {
-        const float product = quad_sum(part[r]);
-        if (lane % 4 == i) products[r] = product;
-      }
-    }
-
-    const uint key = block + lane, slot = key < share.high ? slot_of(place, args, key) : 0;
-    for (uint r = 0; r < ROWS; r++) {
-      float score = -INFINITY;
-      if (key < share.high && holds(spans[r], key)) score = score_of(products[r], args, mask, mask_at[r] + slot * args.mask_slot);
-      const bool is_seen = score != -INFINITY;
-      const float top = max(tops[r], simd_max(peak_of(score)));
-      // Of a key that is not seen, nothing is used, whatever its value; -1 says so.
-      float weight = is_seen ? exp(score - top) : 0.0f;
-      if (top != -INFINITY) {
-        const float keep = exp(tops[r] - top);
-        totals[r] = totals[r] * keep + simd_sum(weight);
-        for (uint i = 0; i < Q; i++) sums[r][i] *= keep;
-        tops[r] = top;
-      }
-      weights[lane * ROWS + r] = is_seen ? weight : -1.0f;
-    }
+    multiply_keys<R>(products, rows, keys, block, share.high, place, args, lane);
+    weigh(p, weights, products, views, block + lane, share.high, place, args, mask, lane);
     simdgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint j = lane / VALUE_LANES; j < BLOCK && block + j < share.high; j += 32 / VALUE_LANES) {
-      const Vector x = vector_in(values, slot_of(place, args, block + j));
-      for (uint i = 0; i < Q; i++) {
-        const uint quad = i * VALUE_LANES + lane % VALUE_LANES;
-        if (quad >= VALUE_QUADS) break;
-        const float4 y = quad_of(values, x, quad);
-        for (uint r = 0; r < ROWS; r++) {
-          const float weight = weights[j * ROWS + r];
-          if (!(weight < 0)) sums[r][i] = fma(float4(weight), y, sums[r][i]);
-        }
-      }
-    }
+    add_values(p, weights, values, block, share.high, place, args, lane);
     simdgroup_barrier(mem_flags::mem_threadgroup);
   }
 
-  for (uint r = 0; r < ROWS; r++) {
-    for (uint i = 0; i < Q; i++)
-      for (uint step = VALUE_LANES; step < 32; step *= 2) sums[r][i] += simd_shuffle_xor(sums[r][i], step);
-    if (lane > 0) continue;
-    all_tops[simdgroup * ROWS + r] = tops[r];
-    all_totals[simdgroup * ROWS + r] = totals[r];
+  UNROLL for (uint r = 0; r < R; r++) {
+    if (r >= ROWS) continue;
+    UNROLL for (uint i = 0; i < Q; i++)
+      for (uint step = VALUE_LANES; step < 32; step *= 2) p.sums[r][i] += simd_shuffle_xor(p.sums[r][i], step);
+    if (lane == 0) {
+      tops[simdgroup * ROWS + r] = p.tops[r];
+      totals[simdgroup * ROWS + r] = p.totals[r];
+    }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  // One simdgroup after the other adds its values.
+  // One simdgroup after the other adds its values, where the queries have been.
   for (uint g = 0; g < simdgroups; g++) {
-    for (uint r = 0; r < ROWS && g == simdgroup && lane < VALUE_LANES; r++) {
-      float top = -INFINITY;
-      for (uint h = 0; h < simdgroups; h++) top = max(top, all_tops[h * ROWS + r]);
-      const float keep = top == -INFINITY ? 0.0f : exp(tops[r] - top);
-      for (uint i = 0; i < Q; i++) {
+    UNROLL for (uint r = 0; r < R; r++) {
+      if (r >= ROWS || g != simdgroup || lane >= VALUE_LANES) continue;
+      const float top = whole_of(tops, totals, r, simdgroups).top, keep = top == -INFINITY ? 0.0f : exp(p.tops[r] - top);
+      UNROLL for (uint i = 0; i < Q; i++) {
         const uint quad = i * VALUE_LANES + lane;
-        if (quad >= VALUE_QUADS) break;
+        if (quad >= VALUE_QUADS) continue;
         threadgroup float4 &result = *(threadgroup float4 *)(rows + r * VALUE_STRIDE + quad * 4);
-        result = g == 0 ? sums[r][i] * keep : result + sums[r][i] * keep;
+        result = g == 0 ? p.sums[r][i] * keep : result + p.sums[r][i] * keep;
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
-  float top = -INFINITY, total = 0;
-  if (index < tile.count) {
-    for (uint g = 0; g < simdgroups; g++) top = max(top, all_tops[g * ROWS + index]);
-    for (uint g = 0; g < simdgroups && top != -INFINITY; g++) total = fma(all_totals[g * ROWS + index], exp(all_tops[g * ROWS + index] - top), total);
-  }
   if (SPLIT) {
-    if (index < tile.count) {
-      device float *tail = records + record_at(args, b, row_of(tile.kv_head, tile.first + index), at.x) + VALUE_STRIDE;
-      tail[0] = top;
-      tail[1] = total;
-    }
     for (uint i = index; i < tile.count * VALUE_STRIDE; i += team.threads)
-      records[record_at(args, b, row_of(tile.kv_head, tile.first + i / VALUE_STRIDE), at.x) + i % VALUE_STRIDE] = rows[i];
+      records[record_at(args, tile.b, row_of(tile, i / VALUE_STRIDE), at.x) + i % VALUE_STRIDE] = rows[i];
+    if (index >= tile.count) return;
+    const Whole whole = whole_of(tops, totals, index, simdgroups);
+    device float *tail = records + record_at(args, tile.b, row_of(tile, index), at.x) + VALUE_STRIDE;
+    tail[0] = whole.top;
+    tail[1] = whole.total;
     return;
   }
-  if (index < tile.count) factors[index] = normalizer(sinks, row_of(tile.kv_head, tile.first + index).head, top, total);
+  if (index < tile.count) {
+    const Whole whole = whole_of(tops, totals, index, simdgroups);
+    factors[index] = normalizer(sinks, row_of(tile, index).head, whole.top, whole.total);
+  }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   store_rows(rows, VALUE_STRIDE, factors, out, args, tile, team);
 }
@@ -211,15 +247,9 @@ kernel void attention_merge(constant AttentionArgs &args [[buffer(0)]],
                             uint index [[thread_index_in_threadgroup]],
                             uint3 threads [[threads_per_threadgroup]]) {
   threadgroup float factor[1];
-  Tile tile;
-  tile.b = at.z;
-  tile.kv_head = at.y;
-  tile.first = at.x;
-  tile.count = 1;
-  Team team;
-  team.index = index;
-  team.threads = threads.x;
-  const Row row = row_of(tile.kv_head, tile.first);
+  const Tile tile = tile_of(args, at.z, at.y, at.x, 1);
+  const Team team = team_of(index, threads.x);
+  const Row row = row_of(tile, 0);
   device const float *first = records + record_at(args, tile.b, row, 0);
   const uint record = VALUE_STRIDE + RECORD_TAIL;
   float top = -INFINITY, total = 0;

@@ -42,9 +42,16 @@ inline bool any_says(bool it, threadgroup bool *said, uint simdgroup, uint lane)
 
 inline bool is_hidden(device const uchar *mask, ulong at) { return KEEP ? mask[at] == 0 : load_float(mask, MASK_TYPE, at) == -INFINITY; }
 
-inline void add_elements(thread simdgroup_float8x8 &sum, thread simdgroup_float8x8 &x) {
-  sum.thread_elements()[0] += x.thread_elements()[0];
-  sum.thread_elements()[1] += x.thread_elements()[1];
+// 8 rows of weights times 8 columns of 32 values, element by element: zero times what is no number would be none, so only what a row sees is multiplied.
+inline void multiply_seen(threadgroup float *product, threadgroup const float *weights, threadgroup const float *values, uint lane) {
+  for (uint i = lane; i < 64; i += 32) {
+    float sum = 0;
+    for (uint j = 0; j < KEYS; j++) {
+      const float weight = weights[i / 8 * KEYS + j];
+      if (!(weight == 0 && signbit(weight))) sum = fma(weight, values[j * STRIDE + i % 8], sum);
+    }
+    product[i] = sum;
+  }
 }
 
 template <uint R, uint C>
@@ -59,42 +66,23 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
                               uint lane [[thread_index_in_simdgroup]],
                               uint simdgroup [[simdgroup_index_in_threadgroup]]) {
   constexpr uint SHARERS = 32 / R;         // simdgroups with the same 8 rows
+  constexpr uint KEY_TILES = 4 / SHARERS;  // of 8 keys, for each of them
   constexpr uint TILES = 8 / SHARERS;      // of 8 columns in a chunk, for each of them
   constexpr uint OWN = R / SIMDGROUPS;     // rows whose softmax a simdgroup does
   threadgroup float chunk[KEYS * STRIDE], scores[R * KEYS], spread[SIMDGROUPS * 64], factors[R];
   threadgroup bool said[SIMDGROUPS];
-  Placing placing;
-  placing.q_pos = q_pos;
-  placing.kv_len = kv_len;
-  placing.ring_start = ring_start;
-  placing.slots = slots;
-  const uint b = at.z;
-  if (at.x == 0 && at.y == 0 && index == 0) report_place(status, placing, args, b);
-  const Place place = place_of(placing, args, b);
-
-  Tile tile;
-  tile.b = b;
-  tile.kv_head = at.y;
-  tile.first = at.x * R;
-  tile.count = min(R, args.queries * GROUP - tile.first);
-  Team team;
-  team.index = index;
-  team.threads = SIMDGROUPS * 32;
-  Span seen;
-  seen.low = place.length;
-  seen.high = 0;
-  for (uint query = tile.first / GROUP; query <= (tile.first + tile.count - 1) / GROUP; query++) {
-    const Span s = span_of(place, args, query);
-    if (s.low == s.high) continue;
-    seen.low = min(seen.low, s.low);
-    seen.high = max(seen.high, s.high);
-  }
+  const Placing placing = placing_of(q_pos, kv_len, ring_start, slots);
+  if (at.x == 0 && at.y == 0 && index == 0) report_place(status, placing, args, at.z);
+  const Place place = place_of(placing, args, at.z);
+  const Tile tile = tile_of(args, at.z, at.y, at.x * R, R);
+  const Team team = team_of(index, SIMDGROUPS * 32);
+  Span seen = no_keys();
+  for (uint query = tile.first / GROUP; query <= (tile.first + tile.count - 1) / GROUP; query++) seen = hull_of(seen, span_of(place, args, query));
   Span spans[OWN];
   float tops[OWN], totals[OWN];
-  for (uint i = 0; i < OWN; i++) {
+  UNROLL for (uint i = 0; i < OWN; i++) {
     const uint row = simdgroup * OWN + i;
-    spans[i].low = spans[i].high = 0;
-    if (row < tile.count) spans[i] = span_of(place, args, row_of(tile.kv_head, tile.first + row).query);
+    spans[i] = row < tile.count ? span_of(place, args, row_of(tile, row).query) : no_keys();
     tops[i] = -INFINITY;
     totals[i] = 0;
   }
@@ -106,112 +94,104 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
   const Side keys = side_of(K_TYPE, K_CODEC, HEAD_DIM, K_QUADS, k, k_norms, k_centroids, first);
   const Side values = side_of(V_TYPE, V_CODEC, VALUE_DIM, V_QUADS, v, v_norms, v_centroids, first);
   const uint eight = simdgroup / SHARERS, share = simdgroup % SHARERS;  // of the rows; of the work on them
+  threadgroup float *own_scores = scores + eight * 8 * KEYS;
   simdgroup_float8x8 sums[C * TILES];
-  for (uint i = 0; i < C * TILES; i++) sums[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  UNROLL for (uint i = 0; i < C * TILES; i++) sums[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
 
   for (uint key = seen.low; key < seen.high; key += KEYS) {
     if (HAS_MASK) {
       bool is_seen = false;
-      for (uint i = 0; i < OWN; i++) {
+      UNROLL for (uint i = 0; i < OWN; i++) {
         if (!holds(spans[i], key + lane)) continue;
-        const Row row = row_of(tile.kv_head, tile.first + simdgroup * OWN + i);
-        is_seen = is_seen || !is_hidden(mask, place_in_mask(args, b, row) + slot_of(place, args, key + lane) * args.mask_slot);
+        const ulong mask_at = place_in_mask(args, tile.b, row_of(tile, simdgroup * OWN + i)) + slot_of(place, args, key + lane) * args.mask_slot;
+        is_seen = is_seen || !is_hidden(mask, mask_at);
       }
       is_seen = any_says(is_seen, said, simdgroup, lane);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       if (!is_seen) continue;
     }
 
-    simdgroup_float8x8 products[4 / SHARERS];
-    for (uint t = 0; t < 4 / SHARERS; t++) products[t] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    simdgroup_float8x8 products[KEY_TILES];
+    UNROLL for (uint t = 0; t < KEY_TILES; t++) products[t] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     for (uint c = 0; c < KEY_CHUNKS; c++) {
       load_chunk(chunk, keys, KEY_WIDTH, c, key, seen, place, args, team);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       for (uint d = 0; d < COLUMNS && c * COLUMNS + d < KEY_WIDTH; d += 8) {
         simdgroup_float8x8 queries, transposed;
         simdgroup_load(queries, rows + eight * 8 * KEY_WIDTH + c * COLUMNS + d, KEY_WIDTH);
-        for (uint t = 0; t < 4 / SHARERS; t++) {
+        UNROLL for (uint t = 0; t < KEY_TILES; t++) {
           simdgroup_load(transposed, chunk + (t * SHARERS + share) * 8 * STRIDE + d, STRIDE, ulong2(0), true);
           simdgroup_multiply_accumulate(products[t], queries, transposed, products[t]);
         }
       }
       threadgroup_barrier(mem_flags::mem_threadgroup);
     }
-    for (uint t = 0; t < 4 / SHARERS; t++) simdgroup_store(products[t], scores + eight * 8 * KEYS + (t * SHARERS + share) * 8, KEYS);
+    UNROLL for (uint t = 0; t < KEY_TILES; t++) simdgroup_store(products[t], own_scores + (t * SHARERS + share) * 8, KEYS);
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
-    for (uint i = 0; i < OWN; i++) {
+    UNROLL for (uint i = 0; i < OWN; i++) {
       const uint row = simdgroup * OWN + i;
       float score = -INFINITY;
       if (holds(spans[i], key + lane)) {
-        const ulong mask_at = place_in_mask(args, b, row_of(tile.kv_head, tile.first + row)) + slot_of(place, args, key + lane) * args.mask_slot;
+        const ulong mask_at = place_in_mask(args, tile.b, row_of(tile, row)) + slot_of(place, args, key + lane) * args.mask_slot;
         score = score_of(scores[row * KEYS + lane], args, mask, mask_at);
       }
       const bool is_seen = score != -INFINITY;
       const float top = max(tops[i], simd_max(peak_of(score)));
-      float weight = 0, keep = 1;
+      const float weight = is_seen ? exp(score - top) : 0.0f;
+      float keep = 1;
       if (top != -INFINITY) {
         keep = exp(tops[i] - top);
-        weight = is_seen ? exp(score - top) : 0.0f;
         totals[i] = totals[i] * keep + simd_sum(weight);
         tops[i] = top;
       }
-      // Minus zero: not seen, and so not even to be multiplied with what is no number.
+      // Minus zero: not seen.
       scores[row * KEYS + lane] = is_seen ? weight : -0.0f;
       if (lane < 8) spread[row * 8 + lane] = keep;
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
-    simdgroup_float8x8 keeps;
+    simdgroup_float8x8 keeps, weights[4];
     simdgroup_load(keeps, spread + eight * 64, 8);
-    for (uint i = 0; i < C * TILES; i++) {
+    UNROLL for (uint j = 0; j < 4; j++) simdgroup_load(weights[j], own_scores + j * 8, KEYS);
+    UNROLL for (uint i = 0; i < C * TILES; i++) {
       sums[i].thread_elements()[0] *= keeps.thread_elements()[0];
       sums[i].thread_elements()[1] *= keeps.thread_elements()[1];
     }
-    for (uint c = 0; c < C; c++) {
-      if (c * COLUMNS >= VALUE_WIDTH) break;
+    for (uint c = 0; c * COLUMNS < VALUE_WIDTH; c++) {
       const bool finite = load_chunk(chunk, values, VALUE_WIDTH, c, key, seen, place, args, team);
-      const bool poisoned = any_says(!finite, said, simdgroup, lane);
-      for (uint t = 0; t < TILES; t++) {
-        const uint column = (t * SHARERS + share) * 8;
-        if (c * COLUMNS + column >= VALUE_WIDTH) break;
-        if (!poisoned) {
-          for (uint j = 0; j < KEYS; j += 8) {
-            simdgroup_float8x8 weights, part;
-            simdgroup_load(weights, scores + eight * 8 * KEYS + j, KEYS);
-            simdgroup_load(part, chunk + j * STRIDE + column, STRIDE);
-            simdgroup_multiply_accumulate(sums[c * TILES + t], weights, part, sums[c * TILES + t]);
+      const bool is_clean = !any_says(!finite, said, simdgroup, lane);
+      UNROLL for (uint i = 0; i < C * TILES; i++) {
+        const uint column = (i % TILES * SHARERS + share) * 8;
+        if (i / TILES != c || c * COLUMNS + column >= VALUE_WIDTH) continue;
+        simdgroup_float8x8 part;
+        if (is_clean) {
+          UNROLL for (uint j = 0; j < 4; j++) {
+            simdgroup_load(part, chunk + j * 8 * STRIDE + column, STRIDE);
+            simdgroup_multiply_accumulate(sums[i], weights[j], part, sums[i]);
           }
           continue;
         }
-        // Zero times what is no number would be none: only what a row sees is multiplied.
         threadgroup float *own = spread + simdgroup * 64;
-        for (uint i = lane; i < 64; i += 32) {
-          threadgroup const float *weights = scores + (eight * 8 + i / 8) * KEYS;
-          float sum = 0;
-          for (uint j = 0; j < KEYS; j++)
-            if (!(weights[j] == 0 && signbit(weights[j]))) sum = fma(weights[j], chunk[j * STRIDE + column + i % 8], sum);
-          own[i] = sum;
-        }
+        multiply_seen(own, own_scores, chunk + column, lane);
         simdgroup_barrier(mem_flags::mem_threadgroup);
-        simdgroup_float8x8 part;
         simdgroup_load(part, own, 8);
-        add_elements(sums[c * TILES + t], part);
+        sums[i].thread_elements()[0] += part.thread_elements()[0];
+        sums[i].thread_elements()[1] += part.thread_elements()[1];
         simdgroup_barrier(mem_flags::mem_threadgroup);
       }
       threadgroup_barrier(mem_flags::mem_threadgroup);
     }
   }
 
-  for (uint i = 0; i < OWN; i++) {
+  UNROLL for (uint i = 0; i < OWN; i++) {
     const uint row = simdgroup * OWN + i;
-    if (lane == 0 && row < tile.count) factors[row] = normalizer(sinks, row_of(tile.kv_head, tile.first + row).head, tops[i], totals[i]);
+    if (lane == 0 && row < tile.count) factors[row] = normalizer(sinks, row_of(tile, row).head, tops[i], totals[i]);
   }
-  for (uint c = 0; c < C; c++)
-    for (uint t = 0; t < TILES; t++) {
-      const uint column = c * COLUMNS + (t * SHARERS + share) * 8;
-      if (column < VALUE_WIDTH) simdgroup_store(sums[c * TILES + t], rows + eight * 8 * VALUE_WIDTH + column, VALUE_WIDTH);
-    }
+  UNROLL for (uint i = 0; i < C * TILES; i++) {
+    const uint column = i / TILES * COLUMNS + (i % TILES * SHARERS + share) * 8;
+    if (column < VALUE_WIDTH) simdgroup_store(sums[i], rows + eight * 8 * VALUE_WIDTH + column, VALUE_WIDTH);
+  }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   store_rows(rows, VALUE_WIDTH, factors, out, args, tile, team);
 }

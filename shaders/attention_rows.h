@@ -3,11 +3,6 @@
 #include "attention.h"
 #include "hadamard.h"
 
-// The rows of a threadgroup: those from `first` on of a key head; `count` may be less than ROWS.
-struct Tile {
-  uint b, kv_head, first, count;
-};
-
 // Rows of n values, each by one simdgroup: signs and the Hadamard transform, or the way back. Rows have been written before a barrier.
 inline void rotate_rows(threadgroup float *rows, uint stride, uint count, uint n, bool back, Team team) {
   const uint lane = team.index % 32;
@@ -27,7 +22,7 @@ inline void load_queries(threadgroup float *queries, uint stride, device const u
     const uint row = i / stride, d = i % stride;
     float value = 0;
     if (row < tile.count && d < HEAD_DIM)
-      value = load_float(q, Q_TYPE, place_in_output(args, tile.b, row_of(tile.kv_head, tile.first + row)) * HEAD_DIM + d);
+      value = load_float(q, Q_TYPE, place_in_output(args, tile.b, row_of(tile, row)) * HEAD_DIM + d);
     queries[i] = value;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -49,7 +44,7 @@ inline void store_rows(threadgroup float *values, uint stride, threadgroup const
   if (V_CODEC != 0) rotate_rows(values, stride, tile.count, VALUE_DIM, true, team);
   for (uint i = team.index; i < tile.count * VALUE_DIM; i += team.threads) {
     const uint row = i / VALUE_DIM, d = i % VALUE_DIM;
-    const ulong at = place_in_output(args, tile.b, row_of(tile.kv_head, tile.first + row)) * VALUE_DIM + d;
+    const ulong at = place_in_output(args, tile.b, row_of(tile, row)) * VALUE_DIM + d;
     store_float(out, Q_TYPE, at, values[row * stride + d] * factors[row]);
   }
 }

@@ -1,4 +1,4 @@
-import { type DType, dimMax } from "@rlxjs/ir";
+import { type DType, dimMax, dimMin } from "@rlxjs/ir";
 import { type NodeView, reasons, type Step } from "@rlxjs/runtime";
 import { ceilDiv, type Expr, max, min, mul, sub } from "../expr.ts";
 import { type Launch, type MetalKernel, type Refusal, read, scratch, status, write } from "../launch.ts";
@@ -51,12 +51,17 @@ function recordBytes({ batch, queries, heads, valueDim }: Sizes, { mostQueries, 
   return isSplit ? mul(mul(rows, splits), (rowFloats(valueDim) + recordTail) * 4) : 0;
 }
 
-/** 1 where there are few queries, 0 where there are more, as extents tell at each run: each way to work is left out where its grid is empty. */
-const isDecode = ({ queries }: Sizes, { mostQueries }: DecodePlan): Expr => min(1, max(0, sub(mostQueries + 1, queries)));
+/**
+ * 1 where there are few queries, 0 where there are more. Where extents tell at each run, both ways to work are among the launches, and the grids of
+ * the one that is not wanted are empty: one program for all lengths.
+ */
+function isDecode({ queries }: Sizes, { mostQueries }: DecodePlan): Expr {
+  if (dimMax(queries) <= mostQueries) return 1;
+  return dimMin(queries) > mostQueries ? 0 : min(1, max(0, sub(mostQueries + 1, queries)));
+}
 
-function decode(step: Step): Launch[] {
+function decode(step: Step, plan: DecodePlan, wanted: Expr): Launch[] {
   const sizes = sizesOf(step);
-  const plan = decodePlan(sizes);
   const { batch, queries, kvHeads, group, headDim, valueDim } = sizes;
   const { rows, simdgroups, isSplit, splits } = plan;
   const { kCodec, vCodec } = attentionAttrs(step.attrs);
@@ -67,53 +72,64 @@ function decode(step: Step): Launch[] {
   };
   const records = recordBytes(sizes, plan);
   const out = output(step);
-  const sinks = step.inputs[6];
   // A threadgroup at least, so that integers are checked where there are no queries.
   const tiles = max(1, ceilDiv(mul(queries, group), rows));
-  const launches: Launch[] = [
-    {
-      ...shared,
-      function: `attention_decode_${plan.variant.join("_")}`,
-      buffers: [...attentionBuffers(step), write(out), isSplit ? scratch("write", 0, records) : { kind: "none" }, status("atomic")],
-      threadgroupBytes: [rows * Math.max(rowFloats(headDim), rowFloats(valueDim)) * 4, simdgroups * SIMDGROUP * rows * 4].concat(
-        [kCodec, vCodec].map(tableBytes),
-      ),
-      grid: { threadgroups: [mul(splits, isDecode(sizes, plan)), mul(tiles, kvHeads), batch] },
-      threadsPerThreadgroup: [simdgroups * SIMDGROUP, 1, 1],
-    },
-  ];
-  if (!isSplit) return launches;
-  return [
-    ...launches,
-    {
-      ...shared,
-      function: "attention_merge",
-      buffers: [scratch("read", 0, records), read(sinks), write(out)],
-      threadgroupBytes: [rowFloats(valueDim) * 4],
-      grid: { threadgroups: [mul(mul(queries, group), isDecode(sizes, plan)), kvHeads, batch] },
-      threadsPerThreadgroup: [Math.ceil(rowFloats(valueDim) / 4 / SIMDGROUP) * SIMDGROUP, 1, 1],
-    },
-  ];
+  const attend: Launch = {
+    ...shared,
+    function: `attention_decode_${plan.variant.join("_")}`,
+    buffers: [...attentionBuffers(step), write(out), isSplit ? scratch("write", 0, records) : { kind: "none" }, status("atomic")],
+    threadgroupBytes: [
+      rows * Math.max(rowFloats(headDim), rowFloats(valueDim)) * 4,
+      simdgroups * SIMDGROUP * rows * 4,
+      ...[kCodec, vCodec].map(tableBytes),
+    ],
+    grid: { threadgroups: [mul(splits, wanted), mul(tiles, kvHeads), batch] },
+    threadsPerThreadgroup: [simdgroups * SIMDGROUP, 1, 1],
+  };
+  if (!isSplit) return [attend];
+  const merge: Launch = {
+    ...shared,
+    function: "attention_merge",
+    buffers: [scratch("read", 0, records), read(step.inputs[6]), write(out)],
+    threadgroupBytes: [rowFloats(valueDim) * 4],
+    grid: { threadgroups: [mul(mul(queries, group), wanted), kvHeads, batch] },
+    threadsPerThreadgroup: [Math.ceil(rowFloats(valueDim) / 4 / SIMDGROUP) * SIMDGROUP, 1, 1],
+  };
+  return [attend, merge];
 }
 
-function prefill(step: Step): Launch[] {
+function prefill(step: Step, wanted: Expr): Launch {
   const sizes = sizesOf(step);
   const { batch, queries, kvHeads, group, headDim, valueDim } = sizes;
   const [rows, chunks] = prefillVariant(sizes);
   const { kCodec, vCodec } = attentionAttrs(step.attrs);
-  const isPrefill = sub(1, isDecode(sizes, decodePlan(sizes)));
-  return [
-    {
-      shader: { file: "attention_prefill" },
-      function: `attention_prefill_${rows}_${chunks}`,
-      constants: attentionConstants(step, rows, false),
-      args: attentionArguments(step, 1),
-      buffers: [...attentionBuffers(step), write(output(step)), status("atomic")],
-      threadgroupBytes: [rows * 32 * Math.ceil(Math.max(headDim, valueDim) / 8), ...[kCodec, vCodec].map(tableBytes)],
-      grid: { threadgroups: [mul(ceilDiv(mul(queries, group), rows), isPrefill), kvHeads, batch] },
-      threadsPerThreadgroup: [4 * SIMDGROUP, 1, 1],
-    },
-  ];
+  return {
+    shader: { file: "attention_prefill" },
+    function: `attention_prefill_${rows}_${chunks}`,
+    constants: attentionConstants(step, rows, false),
+    args: attentionArguments(step, 1),
+    buffers: [...attentionBuffers(step), write(output(step)), status("atomic")],
+    threadgroupBytes: [rows * 32 * Math.ceil(Math.max(headDim, valueDim) / 8), ...[kCodec, vCodec].map(tableBytes)],
+    grid: { threadgroups: [mul(ceilDiv(mul(queries, group), rows), wanted), kvHeads, batch] },
+    threadsPerThreadgroup: [4 * SIMDGROUP, 1, 1],
+  };
+}
+
+function launches(step: Step): readonly Launch[] {
+  const sizes = sizesOf(step);
+  const plan = decodePlan(sizes);
+  const few = isDecode(sizes, plan);
+  return [...(few === 0 ? [] : decode(step, plan, few)), ...(few === 1 ? [] : [prefill(step, sub(1, few))])];
+}
+
+/** At the upper bounds of extents. */
+function scratchBytes(node: NodeView): number {
+  const sizes = sizesOf(node);
+  const plan = decodePlan(sizes);
+  if (isDecode(sizes, plan) === 0) return 0;
+  const { batch, queries, capacity } = sizes;
+  const largest = { ...sizes, batch: dimMax(batch), queries: dimMax(queries), capacity: dimMax(capacity) };
+  return Number(recordBytes(largest, { ...plan, splits: decodePlan(largest).splits }));
 }
 
 const wrongPlaces = ["kvLen", "ringStart", "qPos", "slots"] as const;
@@ -127,13 +143,8 @@ function refusal(_: Step, { code, values: [sequence, most, given] }: Refusal): s
 export const attentionKernels: readonly MetalKernel[] = [
   kernel("attention", {
     accepts,
-    scratchBytes: (node) => {
-      const sizes = sizesOf(node);
-      const { batch, queries, capacity } = sizes;
-      const largest = { ...sizes, batch: dimMax(batch), queries: dimMax(queries), capacity: dimMax(capacity) };
-      return Number(recordBytes(largest, { ...decodePlan(sizes), splits: decodePlan(largest).splits }));
-    },
-    launches: (step) => [...decode(step), ...prefill(step)],
+    scratchBytes,
+    launches,
     refusal,
   }),
 ];
