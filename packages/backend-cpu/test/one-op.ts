@@ -3,6 +3,7 @@ import {
   type AttrRecord,
   byteLength,
   checkAttrs,
+  checkInputs,
   findMismatch,
   graphBuilder,
   type Graph,
@@ -10,10 +11,11 @@ import {
   Rng,
   runReference,
   type Tensor,
+  type TensorType,
   Tensor as TensorClass,
   type Value,
 } from "@rlxjs/ir";
-import { type Backend, type DeviceBuffer, type Executable, lowerGraph, type Program, type RunCall } from "@rlxjs/runtime";
+import { type Backend, type DeviceBuffer, type Executable, type Kernel, lowerGraph, type Program, type RunCall } from "@rlxjs/runtime";
 
 /** Operands of a sample by input slot. */
 export type Slots = readonly (Tensor | undefined)[];
@@ -57,9 +59,19 @@ export function opGraph(def: AnyOpDef, samples: readonly Case[]): Graph {
   return g.build();
 }
 
-/** What runs an op on a sample: the name of a kernel, or `reference`. */
-export const kernelOf = (backend: Backend, def: AnyOpDef, sample: Case): string =>
-  lowerGraph(opGraph(def, [sample]), { kernels: backend.kernels, hoistWeights: false }).steps[0]?.kernel ?? "none";
+/** The types of what an op makes of a sample. */
+export const resultTypes = (def: AnyOpDef, { slots, attrs }: Case): readonly TensorType[] => checkInputs(def, slots, attrs);
+
+/** Why none of the kernels takes an op on a sample; undefined when one does. */
+export function refusal(kernels: readonly Kernel[], def: AnyOpDef, sample: Case): string | undefined {
+  const specs = def.inputs as readonly InputSpec[];
+  const inputs = sample.slots.map(
+    (t, i) => t && { dtype: t.dtype, shape: t.shape, weight: specs[Math.min(i, specs.length - 1)]?.kind === "weight" },
+  );
+  const node = { def, attrs: sample.attrs, inputs, outputs: resultTypes(def, sample) };
+  const answers = kernels.filter((k) => k.op === def.name).map((k) => k.accepts(node));
+  return answers.includes(true) ? undefined : answers.join("; ") || "no kernel";
+}
 
 /** Device memory between canaries. */
 class Guarded implements DeviceBuffer {
