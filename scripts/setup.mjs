@@ -1,16 +1,20 @@
-// Brings a fresh clone to the point where everything runs, with nothing but Node, npm and (for the fast kernels) a C++ compiler with cmake.
+// Brings a fresh clone to the point where everything runs, with nothing but Node, npm and (for the fast kernels) a C++ compiler with cmake;
+// on Linux clang-19 too, for software Metal.
 // Every step is skipped when a stamp under .cache says that its inputs have not changed, so a warm call costs a few milliseconds.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argv, env, execPath, exit, platform, stderr } from "node:process";
 import { fileURLToPath } from "node:url";
+import { missingTools } from "../native/softmetal/tool/toolchain.mjs";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 const stamps = join(root, ".cache", "setup");
 
+const skipped = /^(node_modules|dist|build|test|.*\.tsbuildinfo)$/;
+
 /** Path, size and mtime of every file below `paths`, as one string. */
-function fingerprint(paths, skip = /^(node_modules|dist|build|test|softmetal|.*\.tsbuildinfo)$/) {
+function fingerprint(paths, skip = skipped) {
   const lines = [process.version];
   const visit = (path) => {
     const stat = statSync(join(root, path), { throwIfNoEntry: false });
@@ -54,8 +58,19 @@ const found = (command) => spawnSync(command, ["--version"], { stdio: "ignore", 
 
 const toolchain = () => found("cmake") && [env.CXX, "c++", "g++", "clang++", "cl"].some((name) => name !== undefined && found(name));
 
-/** Installs dependencies, compiles TypeScript, builds the native kernels: whatever is not up to date. */
-export function setup() {
+/** On Linux Metal is for tests only, and takes a compiler of its own. */
+function metalToolchain() {
+  const missing = platform === "linux" ? missingTools() : [];
+  if (missing.length > 0)
+    stderr.write(`setup: the Metal addon is left out: ${missing.join("; ")}. "npm run setup:softmetal" installs what it takes.\n`);
+  return missing.length === 0 && toolchain();
+}
+
+/**
+ * Installs dependencies, compiles TypeScript, builds the native kernels: whatever is not up to date.
+ * `metal`: the addon for Metal too, where there is Metal or software Metal; default: on a Mac.
+ */
+export function setup({ metal = platform === "darwin" } = {}) {
   const packages = readdirSync(join(root, "packages")).map((name) => `packages/${name}`);
   const manifests = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...packages.map((path) => `${path}/package.json`)];
   const contents = manifests.map((path) => readFileSync(join(root, path), "utf8")).join("\n");
@@ -75,9 +90,20 @@ export function setup() {
     () => must(execPath, ["node_modules/typescript/bin/tsc", "-b"]),
   );
   // Without a compiler or cmake, or when the build fails, programs run on the references and say so themselves, once.
-  const native = fingerprint(["native", "packages/backend-cpu/scripts"]);
+  const native = fingerprint(["native", "packages/backend-cpu/scripts", "scripts/native-build.mjs"], /^(test|metal|softmetal)$/);
   const addon = "packages/backend-cpu/build/Release/rlxjs_cpu.node";
   step("native", native, [addon], () => call(execPath, ["packages/backend-cpu/scripts/build-native.mjs"]) === 0, toolchain);
+  if (!metal || (platform !== "darwin" && platform !== "linux")) return;
+  const host = fingerprint([
+    "native/addon",
+    "native/metal",
+    "native/program",
+    "native/softmetal",
+    "packages/backend-metal/scripts",
+    "scripts/native-build.mjs",
+  ]);
+  const metalAddon = "packages/backend-metal/build/Release/rlxjs_metal.node";
+  step("metal", host, [metalAddon], () => call(execPath, ["packages/backend-metal/scripts/build-native.mjs"]) === 0, metalToolchain);
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) setup();
+if (argv[1] === fileURLToPath(import.meta.url)) setup({ metal: true });

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { argv, execPath, exit, stderr } from "node:process";
 import { root, setup } from "./setup.mjs";
 
-setup();
+setup({ metal: true });
 const checks = [
   ["type check", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.test.json"]],
   ["type check of tools", ["node_modules/typescript/bin/tsc", "-p", "native/softmetal"]],

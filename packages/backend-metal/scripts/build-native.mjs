@@ -1,4 +1,4 @@
-// Builds the Metal addon into build/Release/rlxjs_metal.node: on a Mac against its frameworks, on Linux against Software Metal, for tests.
+// Builds the Metal addon into build/Release/rlxjs_metal.node: on a Mac against its frameworks, on Linux against software Metal, for tests.
 import { resolve } from "node:path";
 import { platform, stderr } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const software = platform === "linux";
 
 if (!software && platform !== "darwin") {
-  stderr.write(`build: the Metal addon is left out: there is neither Metal nor Software Metal on ${platform}\n`);
+  stderr.write(`build: the Metal addon is left out: there is neither Metal nor software Metal on ${platform}\n`);
   process.exit();
 }
 const missing = software ? missingTools() : [];

@@ -21,7 +21,9 @@
 #define NS_RETURNS_INNER_POINTER __attribute__((objc_returns_inner_pointer))
 #define NS_NOESCAPE __attribute__((noescape))
 // Versions of macOS mean nothing here: everything declared is there, and @available(macOS N, *) is true.
-#define API_AVAILABLE(...)
+// Of one platform, as in API_AVAILABLE(macos(15.0)). It matters where the compiler's target is Apple's.
+#define API_AVAILABLE(platform) __attribute__((availability(SOFTMETAL_AVAILABLE_##platform)))
+#define SOFTMETAL_AVAILABLE_macos(version) macos, introduced = version
 
 typedef bool BOOL;
 #define YES __objc_yes

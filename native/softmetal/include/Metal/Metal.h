@@ -113,11 +113,13 @@ typedef NS_ENUM(NSUInteger, MTLLibraryError){
 - (void *)contents NS_RETURNS_INNER_POINTER;
 @end
 
+API_AVAILABLE(macos(15.0))
 @interface MTLResidencySetDescriptor : NSObject <NSCopying>
 @property(nullable, copy, nonatomic) NSString *label;
 @property(nonatomic, assign) NSUInteger initialCapacity;
 @end
 
+API_AVAILABLE(macos(15.0))
 @protocol MTLResidencySet <NSObject>
 @property(readonly) id<MTLDevice> device;
 @property(nullable, readonly) NSString *label;
@@ -183,7 +185,7 @@ typedef void (^MTLCommandBufferHandler)(id<MTLCommandBuffer>);
 - (nullable id<MTLBlitCommandEncoder>)blitCommandEncoder;
 - (nullable id<MTLComputeCommandEncoder>)computeCommandEncoder;
 - (nullable id<MTLComputeCommandEncoder>)computeCommandEncoderWithDispatchType:(MTLDispatchType)dispatchType;
-- (void)useResidencySet:(id<MTLResidencySet>)residencySet;
+- (void)useResidencySet:(id<MTLResidencySet>)residencySet API_AVAILABLE(macos(15.0));
 - (void)pushDebugGroup:(NSString *)string;
 - (void)popDebugGroup;
 @end
@@ -224,8 +226,8 @@ typedef void (^MTLCommandBufferHandler)(id<MTLCommandBuffer>);
 - (nullable id<MTLCommandBuffer>)commandBuffer;
 - (nullable id<MTLCommandBuffer>)commandBufferWithDescriptor:(MTLCommandBufferDescriptor *)descriptor;
 - (nullable id<MTLCommandBuffer>)commandBufferWithUnretainedReferences;
-- (void)addResidencySet:(id<MTLResidencySet>)residencySet;
-- (void)removeResidencySet:(id<MTLResidencySet>)residencySet;
+- (void)addResidencySet:(id<MTLResidencySet>)residencySet API_AVAILABLE(macos(15.0));
+- (void)removeResidencySet:(id<MTLResidencySet>)residencySet API_AVAILABLE(macos(15.0));
 @end
 
 @protocol MTLDevice <NSObject>
@@ -254,7 +256,8 @@ typedef void (^MTLCommandBufferHandler)(id<MTLCommandBuffer>);
                                           error:(NSError *_Nullable *_Nullable)error;
 - (nullable id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)computeFunction
                                                                       error:(NSError *_Nullable *_Nullable)error;
-- (nullable id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor *)desc error:(NSError *_Nullable *_Nullable)error;
+- (nullable id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor *)desc
+                                                        error:(NSError *_Nullable *_Nullable)error API_AVAILABLE(macos(15.0));
 @end
 
 FOUNDATION_EXPORT id<MTLDevice> _Nullable MTLCreateSystemDefaultDevice(void) NS_RETURNS_RETAINED;
