@@ -1,5 +1,5 @@
-import { dimMax, dimMin, dtypeCode, mulDims, productOf } from "@rlxjs/ir";
-import { type OperandView, reasons } from "@rlxjs/runtime";
+import { dimMax, dimMin, dtypeCode, mulDims, productOf, type TensorType } from "@rlxjs/ir";
+import { reasons } from "@rlxjs/runtime";
 import { add, ceilDiv, div, type Expr, max, min, mul, sub } from "../expr.ts";
 import { constants, type Launch, read, scratch, slot, status, uint, write } from "../launch.ts";
 import type { Finished } from "../msl/epilogue.ts";
@@ -26,13 +26,13 @@ import {
  */
 const fewPlaces = (experts: Expr): Expr => max(8, mul(2, experts));
 
-/** Bytes of the lists of shaders/grouped.metal at the upper bounds of extents: where experts begin, then places by expert. */
-function lists(experts: Finished<OperandView>["inputs"][number], count: number): { begins: number; order: number } {
-  const places = dimMax(productOf(experts?.shape ?? []));
-  return { begins: Math.ceil((4 * (count + 1)) / 64) * 64, order: 4 * places };
+/** Bytes of the lists of shaders/grouped.metal at the upper bounds of extents: where experts begin, then places by expert; none if places are always few. */
+function lists(node: Finished<TensorType>): { readonly begins: number; readonly order: number } | undefined {
+  const [experts] = own(node, 1).shape;
+  const places = dimMax(productOf(own(node, 2).shape));
+  if (places <= Math.max(8, 2 * dimMin(experts ?? 0))) return undefined;
+  return { begins: Math.ceil((4 * (dimMax(experts ?? 0) + 1)) / 64) * 64, order: 4 * places };
 }
-const needsOrder = ({ inputs: [, w, experts] }: Finished<Pick<OperandView, "shape" | "dtype">>): boolean =>
-  dimMax(productOf(experts?.shape ?? [])) > Math.max(8, 2 * dimMin(w?.shape[0] ?? 0));
 
 /** shaders/grouped.metal. */
 function launches(call: Call): readonly Launch[] {
@@ -52,9 +52,8 @@ function launches(call: Call): readonly Launch[] {
     grid: { threadgroups: [mul(sub(1, many), ceilDiv(n, matvecColumns(1))), places, 1] },
     threadsPerThreadgroup: [MATVEC_THREADS, 1, 1],
   });
-  if (!needsOrder(call)) return [alone];
-
-  const bytes = lists(experts, dimMax(count));
+  const bytes = lists(call);
+  if (!bytes) return [alone];
   const tiles = finishedLaunch("grouped", call, {
     function: "grouped_tiles",
     constants: constants(...operands, 1, expertType),
@@ -79,8 +78,8 @@ export const groupedRoutine: Routine = {
   op: "grouped_linear",
   accepts: ({ inputs: [x, w] }) => reasons(notFloats(x), hasF64(w)),
   scratchBytes: (node) => {
-    const { begins, order } = lists(node.inputs[2], dimMax(own(node, 1).shape[0] ?? 0));
-    return needsOrder(node) ? begins + order : 0;
+    const { begins, order } = lists(node) ?? { begins: 0, order: 0 };
+    return begins + order;
   },
   launches,
   refusal: wrongIndex,
