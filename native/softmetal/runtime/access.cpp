@@ -62,10 +62,10 @@ void Threadgroup::access(const void *address, size_t bytes, bool write, bool ato
     if (history != nullptr) checkRace(history + offset, bytes, now, write, true, code);
     return;
   }
-  const Buffer *near = dispatch_.device.buffers.near(address);
+  const std::optional<BufferExtent> near = dispatch_.device.buffers.near(address);
   std::string message = format("%s of %zu bytes outside of every buffer by %s", verb, bytes, describe(self).c_str());
-  for (size_t i = 0; near != nullptr && i < dispatch_.bindings.size(); ++i) {
-    if (dispatch_.bindings[i].buffer != near) continue;
+  for (size_t i = 0; near && i < dispatch_.bindings.size(); ++i) {
+    if (dispatch_.bindings[i].buffer != near->buffer) continue;
     const ptrdiff_t offset = static_cast<const uint8_t *>(address) - dispatch_.bindings[i].data();
     message = format("%s of %zu bytes at offset %td of buffer(%zu), which has %zu bytes, by %s", verb, bytes, offset, i,
                      dispatch_.bindings[i].bytes(), describe(self).c_str());
@@ -73,6 +73,13 @@ void Threadgroup::access(const void *address, size_t bytes, bool write, bool ato
   }
   reportAccess(FaultKind::Bounds, code, message);
   stop();
+}
+
+void Threadgroup::misaligned(uintptr_t address, uintptr_t alignment, const Place &place) {
+  // Whatever led into the shim's own code was reported before it.
+  if (place.file.find("/shim/") != std::string::npos || !dispatch_.device.faults.first(FaultKind::Bounds, place.line)) return;
+  dispatch_.report(FaultKind::Bounds, place, format("an address %zu bytes beyond a multiple of %zu, which its type needs, by %s",
+                                                    static_cast<size_t>(address % alignment), static_cast<size_t>(alignment), describe(running()).c_str()));
 }
 
 void Threadgroup::checkRace(ByteHistory *bytes, size_t count, const Access &now, bool write, bool device, const void *code) {
@@ -100,14 +107,14 @@ void Threadgroup::reportTrap(const Trap &trap) {
   std::string message;
   FaultKind kind = FaultKind::Trap;
   const bool bad_address = trap.signal == SIGSEGV || trap.signal == SIGBUS;
-  const Buffer *near = bad_address ? dispatch_.device.buffers.near(trap.address) : nullptr;
+  const std::optional<BufferExtent> near = bad_address ? dispatch_.device.buffers.near(trap.address) : std::nullopt;
   if (!bad_address && (trap.signal == SIGFPE || isDivisionTrap(trap.code))) {
     message = "integer division by zero by " + who;
   } else if (!bad_address) {
     message = "index beyond an array or a vector by " + who;
-  } else if (near != nullptr) {
+  } else if (near) {
     kind = FaultKind::Bounds;
-    message = format("access at byte %td of a buffer of %zu bytes by %s", static_cast<const uint8_t *>(trap.address) - near->data(), near->bytes(), who.c_str());
+    message = format("access at byte %td of a buffer of %zu bytes by %s", static_cast<const uint8_t *>(trap.address) - near->data, near->bytes, who.c_str());
   } else if (thread.fiber->owns(trap.address)) {
     kind = FaultKind::Limit;
     message = "stack overflow by " + who;

@@ -111,6 +111,12 @@ API sm_pipeline *sm_pipeline_create(const sm_library *library, const char *kerne
     const auto *bytes = static_cast<const uint8_t *>(constants[i].value);
     pipeline.constants[constants[i].index].assign(bytes, bytes + constants[i].bytes);
   }
+  for (const int index : pipeline.kernel->required) {
+    const auto constant = static_cast<uint32_t>(index);
+    if (pipeline.constants.count(constant) > 0) continue;
+    say(error, format("function constant %u (%s) is not set", constant, library->library->constants().at(constant).name));
+    return nullptr;
+  }
   return new (std::nothrow) sm_pipeline{std::move(pipeline)};
 }
 

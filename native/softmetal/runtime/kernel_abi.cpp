@@ -65,6 +65,18 @@ ACCESSES(16)
 
 RUNTIME void __tsan_init() {}
 
+// Clang's alignment check calls this where a pointer is used whose value its type does not allow. As ubsan_handlers.h of compiler-rt declares it.
+struct TypeMismatch {
+  const char *file;
+  uint32_t line, column;
+  const void *type;
+  uint8_t alignment_exponent, use;
+};
+RUNTIME void __ubsan_handle_type_mismatch_v1(const TypeMismatch *found, uintptr_t address) {
+  Threadgroup *group = Threadgroup::current();
+  if (group != nullptr) group->misaligned(address, uintptr_t{1} << found->alignment_exponent, {found->file, found->line});
+}
+
 RUNTIME void *__tsan_memcpy(void *to, const void *from, size_t bytes) {
   note(from, bytes, false, false, __builtin_return_address(0));
   note(to, bytes, true, false, __builtin_return_address(0));

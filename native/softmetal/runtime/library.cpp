@@ -34,13 +34,18 @@ std::shared_ptr<const Library> Library::load(const char *path, std::string &erro
     error = format("%s was not made by the source tool of software Metal", path);
     return nullptr;
   }
+  if (table->abi != MSL_ABI) {
+    error = format("%s was made for version %u of the runtime, this is version %u: build the two of them from the same sources", path, table->abi, unsigned{MSL_ABI});
+    return nullptr;
+  }
   library->checked_ = table->checked;
   library->measure(table);
   for (int i = 0; i < table->kernel_count; ++i) {
     const msl_kernel &kernel = table->kernels[i];
     auto run = reinterpret_cast<void (*)(const msl_context *)>(dlsym(library->handle_, format("msl_run_%d", i).c_str()));
     std::vector<msl_argument> arguments(kernel.arguments, kernel.arguments + kernel.argument_count);
-    library->kernels_.push_back({kernel.name, run, std::move(arguments), static_cast<uint32_t>(kernel.max_threads)});
+    std::vector<int> required(kernel.required, kernel.required + kernel.required_count);
+    library->kernels_.push_back({kernel.name, run, std::move(arguments), static_cast<uint32_t>(kernel.max_threads), std::move(required)});
   }
   for (int i = 0; i < table->constant_count; ++i) library->constants_[static_cast<uint32_t>(table->constants[i].index)] = table->constants[i];
   return library;

@@ -16,6 +16,7 @@ struct Kernel {
   void (*run)(const msl_context *);
   std::vector<msl_argument> arguments;
   uint32_t max_threads;
+  std::vector<int> required;  // function constants that have to be set
 };
 
 class Library {

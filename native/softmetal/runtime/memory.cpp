@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace softmetal {
 
 size_t pageBytes() {
@@ -37,21 +39,24 @@ Buffer::~Buffer() {
 
 void BufferList::add(const Buffer &buffer) {
   std::lock_guard lock(mutex_);
-  by_mapping_[reinterpret_cast<uintptr_t>(buffer.mapping())] = &buffer;
+  by_mapping_.emplace(reinterpret_cast<uintptr_t>(buffer.mapping()), &buffer);
 }
 
 void BufferList::remove(const Buffer &buffer) {
   std::lock_guard lock(mutex_);
-  by_mapping_.erase(reinterpret_cast<uintptr_t>(buffer.mapping()));
+  const auto [first, last] = by_mapping_.equal_range(reinterpret_cast<uintptr_t>(buffer.mapping()));
+  const auto found = std::find_if(first, last, [&](const auto &each) { return each.second == &buffer; });
+  if (found != last) by_mapping_.erase(found);
 }
 
-const Buffer *BufferList::near(const void *address) const {
+std::optional<BufferExtent> BufferList::near(const void *address) const {
   const auto at = reinterpret_cast<uintptr_t>(address);
   std::lock_guard lock(mutex_);
   auto next = by_mapping_.upper_bound(at);
-  if (next == by_mapping_.begin()) return nullptr;
+  if (next == by_mapping_.begin()) return {};
   const Buffer *buffer = std::prev(next)->second;
-  return at - reinterpret_cast<uintptr_t>(buffer->mapping()) < buffer->mappingBytes() ? buffer : nullptr;
+  if (at - reinterpret_cast<uintptr_t>(buffer->mapping()) >= buffer->mappingBytes()) return {};
+  return BufferExtent{buffer, buffer->data(), buffer->bytes()};
 }
 
 }  // namespace softmetal

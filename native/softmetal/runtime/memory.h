@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "shadow.h"
 
@@ -38,16 +39,23 @@ class Buffer {
   mutable Shadow shadow_;
 };
 
+// What a report says about a buffer; the buffer itself may be gone by then.
+struct BufferExtent {
+  const Buffer *buffer;
+  const uint8_t *data;
+  size_t bytes;
+};
+
 // Finds the buffer that an address belongs to or has just missed.
 class BufferList {
  public:
   void add(const Buffer &buffer);
   void remove(const Buffer &buffer);
-  const Buffer *near(const void *address) const;
+  std::optional<BufferExtent> near(const void *address) const;
 
  private:
   mutable std::mutex mutex_;
-  std::map<uintptr_t, const Buffer *> by_mapping_;
+  std::multimap<uintptr_t, const Buffer *> by_mapping_;  // several may wrap the same memory
 };
 
 size_t pageBytes();

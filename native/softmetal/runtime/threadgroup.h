@@ -60,6 +60,9 @@ class Threadgroup {
   // An instrumented access; `atomic` ones race with plain ones only.
   void access(const void *address, size_t bytes, bool write, bool atomic, const void *code);
 
+  // An access whose type needs another alignment than the address has.
+  void misaligned(uintptr_t address, uintptr_t alignment, const Place &place);
+
   // Whether the kernels tell about their accesses.
   bool checked() const { return dispatch_.pipeline.library->checked(); }
   // Whether a kernel's thread runs now, and not the scheduler.

@@ -48,10 +48,13 @@ class Validation {
     } else if (binding.bytes() < argument.min_bytes) {
       fault(FaultKind::Binding,
             format("buffer(%d): %zu bytes are bound, the argument's type has %u", argument.index, binding.bytes(), argument.min_bytes));
-    } else if (argument.mode == MSL_CONSTANT_SPACE && binding.offset % 4 != 0) {
-      fault(FaultKind::Binding, format("buffer(%d): offset %zu of a constant buffer is not a multiple of 4", argument.index, binding.offset));
+    } else if (reinterpret_cast<uintptr_t>(binding.data()) % alignmentOf(argument) != 0) {
+      fault(FaultKind::Binding, format("buffer(%d): offset %zu is not a multiple of %u, which the argument's type needs", argument.index, binding.offset,
+                                       alignmentOf(argument)));
     }
   }
+
+  static uint32_t alignmentOf(const msl_argument &argument) { return argument.mode == MSL_CONSTANT_SPACE ? std::max(4u, argument.alignment) : argument.alignment; }
 
   const Dispatch &dispatch_;
   bool valid_ = true;

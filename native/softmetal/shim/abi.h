@@ -6,6 +6,9 @@
 #define MSL_CONSTANT
 #endif
 
+// Changes whenever this file does.
+enum { MSL_ABI = 2 };
+
 enum { MSL_BINDINGS = 31, MSL_LANES = 32, MSL_DEPOSIT_BYTES = 64 };
 
 struct msl_uint3 {
@@ -53,6 +56,7 @@ struct msl_argument {
   msl_access_mode mode;
   int guard;           // index of the function constant that switches the argument on; -1: always there
   unsigned min_bytes;  // size of T for an argument T&, else 0
+  unsigned alignment;  // of T for an argument T& or T*
 };
 
 // Kernel number i runs by the function that the library exports as `msl_run_<i>`: C++ for OpenCL has no pointers to functions in structs.
@@ -61,6 +65,8 @@ struct msl_kernel {
   const MSL_GENERIC msl_argument *arguments;
   int argument_count;
   int max_threads;  // [[max_total_threads_per_threadgroup(n)]], else 1024
+  const MSL_GENERIC int *required;  // indices of the function constants that have to be set
+  int required_count;
 };
 
 struct msl_function_constant {
@@ -75,6 +81,7 @@ struct msl_function_constant {
 // The one table that a library exports, as `msl_library_table`. It also exports `void msl_derive()`, which evaluates the program-scope constants that depend
 // on function constants.
 struct msl_library {
+  unsigned abi;  // MSL_ABI
   const MSL_GENERIC msl_kernel *kernels;
   int kernel_count;
   const MSL_GENERIC msl_function_constant *constants;

@@ -20,11 +20,13 @@ struct from_pointer;
 template <class T>
 struct from_pointer<T *> {
   MSL_STATIC uint min_bytes = 0;
+  MSL_STATIC uint alignment = alignof(T);
   static T *make(__generic void *p) { return (T *)p; }
 };
 template <class T>
 struct from_pointer<T &> {
   MSL_STATIC uint min_bytes = sizeof(T);
+  MSL_STATIC uint alignment = alignof(T);
   static T &make(__generic void *p) { return *(T *)p; }
 };
 
@@ -68,5 +70,9 @@ struct nth<I, First, Rest...> : nth<I - 1, Rest...> {};
 template <int I, class... A>
 constexpr uint min_bytes(void (&)(A...)) {
   return from_pointer<typename nth<I, A...>::type>::min_bytes;
+}
+template <int I, class... A>
+constexpr uint alignment(void (&)(A...)) {
+  return from_pointer<typename nth<I, A...>::type>::alignment;
 }
 }  // namespace msl_launch

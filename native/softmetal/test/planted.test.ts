@@ -49,6 +49,11 @@ const cases: Record<string, Case> = {
     threadgroupBytes: { 0: 128, 1: 256 },
     checked: [`bounds planted.metal:157: write of 4 bytes beyond a threadgroup array by thread (32,0,0) ${group}`],
   },
+  misaligned_load: {
+    checked: [
+      `bounds planted.metal:164: an address 2 bytes beyond a multiple of 8, which its type needs, by thread (0,0,0) ${group}`,
+    ],
+  },
   private_array_overrun: {
     buffers: { 0: "y", 1: u32(5) },
     checked: [`trap planted.metal:85: index beyond an array or a vector by thread (0,0,0) ${group}`],
@@ -138,13 +143,18 @@ describeWithToolchain("planted mistakes", () => {
     };
     expect(await reportsOf([good], true)).toEqual([]);
     const { 1: _z, ...without } = good.buffers;
-    expect(await reportsOf([{ ...good, buffers: without, constants: [] }], true)).toEqual([]);
+    const unwanted = { ...wanted, value: Uint8Array.of(0) };
+    expect(await reportsOf([{ ...good, buffers: without, constants: [unwanted] }], true)).toEqual([]);
+    await expect(reportsOf([{ ...good, constants: [] }], true)).rejects.toThrow("function constant 0 (WANTED) is not set");
     expect(await reportsOf([{ ...good, buffers: without }], true)).toEqual(["binding buffer(1): nothing is bound"]);
     expect(await reportsOf([{ ...good, buffers: { ...good.buffers, 2: u32(1, 2) } }], true)).toEqual([
       "binding buffer(2): 8 bytes are bound, the argument's type has 16",
     ]);
     expect(await reportsOf([{ ...good, buffers: { ...good.buffers, 2: { buffer: "z", offset: 6 } } }], true)).toEqual([
-      "binding buffer(2): offset 6 of a constant buffer is not a multiple of 4",
+      "binding buffer(2): offset 6 is not a multiple of 16, which the argument's type needs",
+    ]);
+    expect(await reportsOf([{ ...good, buffers: { ...good.buffers, 0: { buffer: "y", offset: 2 } } }], true)).toEqual([
+      "binding buffer(0): offset 2 is not a multiple of 4, which the argument's type needs",
     ]);
     expect(await reportsOf([{ ...good, buffers: { ...good.buffers, 0: { buffer: "y", offset: 260 } } }], true)).toEqual([
       "binding buffer(0): offset 260 is beyond the buffer's 256 bytes",

@@ -49,6 +49,16 @@ describeWithToolchain("programs that are refused", () => {
     ).toEqual(Object.keys(expected).sort());
   });
 
+  test("bfloat in versions of the language that do not have it", async () => {
+    const source = "kernel void k(device bfloat *x [[buffer(0)]]) {\n#ifndef __HAVE_BFLOAT__\n  x[0] = bfloat(1);\n#endif\n}\n";
+    const { diagnostics } = await compile("old.metal", { source, version: 300 });
+    expect(diagnostics.map(({ line, message }) => `${line}: ${message}`)).toEqual([
+      "1: 'bfloat' needs Metal 3.1",
+      "3: 'bfloat' needs Metal 3.1",
+    ]);
+    expect((await compile("new.metal", { source, version: 310 })).library).toBeDefined();
+  });
+
   test.each(Object.entries(expected))("%s", async (name, message) => {
     const { library, diagnostics } = await compile(`${folder}${name}.metal`);
     const first = diagnostics.find(({ severity }) => severity === "error");

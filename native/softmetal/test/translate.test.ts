@@ -93,8 +93,26 @@ describe("kernels", () => {
         "msl_launch::position{c->thread_position_in_grid}, msl_launch::number{c->thread_index_in_simdgroup});",
     );
     expect(launch(text)).toContain(
-      "{{MSL_BUFFER, 1, MSL_READ_WRITE, -1, msl_launch::min_bytes<0>(k)}, {MSL_BUFFER, 0, MSL_CONSTANT_SPACE, -1, msl_launch::min_bytes<1>(k)}",
+      "{{MSL_BUFFER, 1, MSL_READ_WRITE, -1, msl_launch::min_bytes<0>(k), msl_launch::alignment<0>(k)}, {MSL_BUFFER, 0, MSL_CONSTANT_SPACE, -1, msl_launch::min_bytes<1>(k), msl_launch::alignment<1>(k)}",
     );
+  });
+
+  test("function constants that a kernel needs", () => {
+    const text = [
+      "constant uint A [[function_constant(0)]]; constant uint B [[function_constant(1)]]; constant bool C [[function_constant(2)]];",
+      "constant uint D [[function_constant(3)]]; constant uint E [[function_constant(4)]]; constant uint F [[function_constant(5)]];",
+      "constant uint OF_B = B * 2; constant uint OF_D = is_function_constant_defined(D) ? D : 1;",
+      "namespace n { struct S { uint e() const { return E; } }; template <typename T> T f(T x) { return x + OF_B; } }",
+      "kernel void first(device uint *x [[buffer(0)]], device uint *y [[buffer(1), function_constant(C)]]) { *x = n::f(OF_D); }",
+      "kernel void second(device uint *x [[buffer(0)]]) { n::S s; *x = A + s.e(); }",
+      "kernel void third(device uint *x [[buffer(0)]]) { *x = 0; }",
+    ].join("\n");
+    const required = [...launch(text).matchAll(/msl_required_(\d)\[\] = \{(.*)\};/g)].map(([, kernel, indices]) => [kernel, indices]);
+    expect(required).toEqual([
+      ["0", "1, 2"],
+      ["1", "0, 4"],
+      ["2", "{}"],
+    ]);
   });
 
   test("names: plain, given by the host, instantiated", () => {

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { defaultCache, hash, once, versionFolder } from "./cache.mjs";
 import { launchCode, printDiagnostics, readDiagnostics } from "./diagnostics.mjs";
-import { compileFlags, hostArchitecture, linkFlags, preprocess } from "./flags.mjs";
+import { compileFlags, hostArchitecture, linkFlags, newestVersion, preprocess } from "./flags.mjs";
 import { Locations } from "./locations.mjs";
 import { run } from "./toolchain.mjs";
 import { translate } from "./translate.mjs";
@@ -11,8 +11,9 @@ import { translate } from "./translate.mjs";
 /** @typedef {import("./flags.mjs").Architecture} Architecture */
 /** @typedef {import("./diagnostics.mjs").Diagnostic} Diagnostic */
 /**
- * `source`: the text of a program that is no file, `path` is then only its name. `check`: instrumented for races, bounds and uninitialised memory.
- * @typedef {{ source?: string, check?: boolean, include?: string[], define?: string[], architecture?: Architecture, cache?: string }} CompileOptions
+ * `source`: the text of a program that is no file, `path` is then only its name. `check`: instrumented for races, bounds and uninitialised memory. `version`: of
+ * the language, as __METAL_VERSION__.
+ * @typedef {{ source?: string, check?: boolean, version?: number, include?: string[], define?: string[], architecture?: Architecture, cache?: string }} CompileOptions
  */
 /** `library` is undefined when there were errors; `log` has the diagnostics as text. @typedef {{ library: string | undefined, kernels: string[],
  *   diagnostics: Diagnostic[], log: string }} Compiled */
@@ -42,18 +43,26 @@ async function precompiled(folder, flags) {
  * @returns {Promise<Compiled>}
  */
 export async function compile(path, options = {}) {
-  const { source, check = false, include = [], define = [], architecture = hostArchitecture(), cache = defaultCache } = options;
+  const {
+    source,
+    check = false,
+    version = newestVersion,
+    include = [],
+    define = [],
+    architecture = hostArchitecture(),
+    cache = defaultCache,
+  } = options;
   const folder = await versionFolder(cache);
   const search = [`-I${join(folder, "std")}`, ...include.map((dir) => `-I${dir}`), ...define.map((macro) => `-D${macro}`)];
   const input = source === undefined ? [path] : ["-"];
   const text = source === undefined ? "" : `# 1 ${JSON.stringify(path)}\n${source}`;
-  const expanded = await run("clang-19", [...preprocess, ...search, ...input], text);
+  const expanded = await run("clang-19", [...preprocess(version), ...search, ...input], text);
   const locations = new Locations(expanded.stdout, new Map(source === undefined ? [] : [[path, source]]));
   /** @param {Diagnostic[]} diagnostics @param {string[]} kernels @param {string} [library] @returns {Compiled} */
   const result = (diagnostics, kernels, library) => ({ library, kernels, diagnostics, log: printDiagnostics(diagnostics, locations) });
   if (expanded.status !== 0) return result(readDiagnostics(expanded.stderr, new Locations("", locations.given), "", []), []);
 
-  const { program, kernels, map, errors } = translate(expanded.stdout);
+  const { program, kernels, map, errors } = translate(expanded.stdout, version);
   const refused = errors.map(({ offset, message }) => ({ ...locations.placeOf(offset), severity: "error", message }));
   const flags = compileFlags({ architecture, check });
   const link = linkFlags(architecture);

@@ -1,4 +1,4 @@
-// Builds the runtime with its command-line driver, for tests. (An addon links the same sources itself.)
+// Builds the runtime with a program on top of it, for tests. (An addon links the same sources itself.)
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,8 +6,13 @@ import { defaultCache, hash, once } from "./cache.mjs";
 import { hostArchitecture, targets } from "./flags.mjs";
 import { run } from "./toolchain.mjs";
 
+/** @typedef {import("./flags.mjs").Architecture} Architecture */
+
 const home = fileURLToPath(new URL("..", import.meta.url));
-const flags = ["-std=c++17", "-O2", "-g", "-Wall", "-Wextra", "-Werror"];
+const flags = ["-std=c++17", "-O2", "-g", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"];
+const include = join(home, "include");
+/** How Objective-C++ is compiled against the headers in `include/`. */
+const objectiveC = ["-fobjc-runtime=gnustep-2.0", "-fobjc-arc", "-fblocks", "-I", include];
 
 /** @param {string[]} args */
 async function clang(args) {
@@ -15,31 +20,53 @@ async function clang(args) {
   if (status !== 0) throw new Error(`software Metal: the runtime does not compile:\n${stderr}`);
 }
 
+/** @param {string[]} folders @param {string} ending */
+function filesIn(folders, ending) {
+  const below = (/** @type {string} */ folder) =>
+    readdirSync(join(home, folder), { recursive: true }).map((file) => join(home, folder, String(file)));
+  return folders
+    .flatMap(below)
+    .filter((path) => path.endsWith(ending))
+    .sort();
+}
+
 /**
  * Builds what has changed, two files at a time.
- * @param {{ cache?: string, architecture?: import("./flags.mjs").Architecture }} [options]
- * @returns {Promise<string>} the program
+ * @param {{ folders: string[], sources?: string[], shared?: boolean, cache?: string, architecture?: Architecture, name: string }} what `folders` of this one
+ *   and further `sources`; `shared`: a library to be loaded, not a program
+ * @returns {Promise<string>} the file
  */
-export async function buildDriver({ cache = defaultCache, architecture = hostArchitecture() } = {}) {
+export async function build({ folders, sources = [], shared = false, cache = defaultCache, architecture = hostArchitecture(), name }) {
   const folder = join(cache, `runtime-${architecture}`);
   const target = targets[architecture];
-  const sources = ["runtime", "driver"].flatMap((name) => readdirSync(join(home, name)).map((file) => join(home, name, file)));
-  const headers = [...sources.filter((path) => path.endsWith(".h")), join(home, "shim", "abi.h")].sort();
-  const common = hash(...headers.map((path) => readFileSync(path)), ...flags, target);
-  const units = sources.filter((path) => path.endsWith(".cpp")).sort();
-  const objects = units.map((path) => join(folder, `${hash(common, readFileSync(path))}-${basename(path)}.o`));
+  const headers = [...filesIn(["runtime", "objc", "include"], ".h"), join(home, "shim", "abi.h")];
+  const common = hash(...headers.map((path) => readFileSync(path)), ...flags, ...objectiveC, target);
+  const units = [...filesIn(folders, ".cpp"), ...sources];
+  // Paths count: a program finds the source tool by that of its own source.
+  const objects = units.map((path) => join(folder, `${hash(common, path, readFileSync(path))}-${basename(path)}.o`));
   const waiting = units.map((path, i) => ({ path, object: objects[i] }));
   const worker = async () => {
     for (let unit = waiting.pop(); unit !== undefined; unit = waiting.pop()) {
       const { path, object } = unit;
-      await once(object, (temporary) => clang([...flags, target, "-c", path, "-o", temporary]));
+      const language = path.endsWith(".mm") ? objectiveC : [];
+      await once(object, (temporary) => clang([...flags, ...language, target, "-c", path, "-o", temporary]));
     }
   };
   await Promise.all([worker(), worker()]);
-  const driver = join(folder, `driver-${hash(...objects)}`);
-  await once(driver, async (temporary) => {
+  const made = join(folder, `${name}-${hash(String(shared), ...objects)}`);
+  await once(made, async (temporary) => {
     // Kernel libraries find the runtime's functions in the program: -rdynamic.
-    await clang([target, "-rdynamic", ...objects, "-o", temporary, "-ldl", "-lpthread"]);
+    await clang([target, shared ? "-shared" : "-rdynamic", ...objects, "-o", temporary, "-ldl", "-lpthread"]);
   });
-  return driver;
+  return made;
 }
+
+/** The command-line driver. @param {{ cache?: string, architecture?: Architecture }} [options] */
+export const buildDriver = (options = {}) => build({ ...options, folders: ["runtime", "driver"], name: "driver" });
+
+/**
+ * A host in Objective-C++ with Metal's objects.
+ * @param {string} source @param {{ cache?: string, architecture?: Architecture, shared?: boolean, sources?: string[] }} [options]
+ */
+export const buildHost = (source, { sources = [], ...options } = {}) =>
+  build({ ...options, folders: ["runtime", "objc"], sources: [source, ...sources], name: basename(source, ".mm") });

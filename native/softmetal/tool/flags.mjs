@@ -28,9 +28,16 @@ export const standardHeaders = [
   ...["pack", "quadgroup", "relational", "simdgroup", "simdgroup_matrix", "texture", "type_traits", "types", "uniform"],
 ].map((name) => (name.startsWith("metal_") ? name : `metal_${name}`));
 
-export const preprocess = [
+/** The newest version of the language that the shim knows, as __METAL_VERSION__ has it. */
+export const newestVersion = 320;
+/** The first version that has the type bfloat. */
+export const bfloatVersion = 310;
+
+/** @param {number} version of the language */
+export const preprocess = (version) => [
   ...["-E", "-x", "c++", "-std=c++17", "-nostdinc", "-fno-color-diagnostics", "-fno-caret-diagnostics"],
-  ...["-D__METAL__=1", "-D__METAL_VERSION__=320", "-D__METAL_MACOS__=1", "-D__HAVE_BFLOAT__=1"],
+  ...["-D__METAL__=1", `-D__METAL_VERSION__=${version}`, "-D__METAL_MACOS__=1"],
+  ...(version >= bfloatVersion ? ["-D__HAVE_BFLOAT__=1"] : []),
   ...["-U__linux__", "-U__x86_64__", "-U__aarch64__"],
 ];
 
@@ -46,9 +53,10 @@ const messages = [
   ...["-ferror-limit=0", "-fno-color-diagnostics", "-fno-caret-diagnostics"],
   ...["-Wno-unknown-attributes", "-Wno-duplicate-decl-specifier", "-Wno-unused-value", "-Wno-unused-function"],
 ];
-// Calls of __tsan_read4 and the like go to the runtime, which has its own shadow memory; TSan itself is not linked. Wide vectors would escape its pass.
+// Calls of __tsan_read4 and the like go to the runtime, which has its own shadow memory; TSan itself is not linked, nor is UBSan. Wide vectors would escape
+// TSan's pass.
 const checks = [
-  ...["-O1", "-fsanitize=thread,bounds", "-fsanitize-trap=bounds", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin"],
+  ...["-O1", "-fsanitize=thread,bounds,alignment", "-fsanitize-trap=bounds", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin"],
   ...["-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-atomics=0"],
   // Each check has its own trap instruction, so that it has its own line.
   ...["-mllvm", "-ubsan-unique-traps"],

@@ -1,4 +1,5 @@
 // What Apple's compiler refuses and clang in C++-for-OpenCL mode lets pass.
+import { bfloatVersion } from "./flags.mjs";
 import { addressSpaces } from "./source.mjs";
 
 /** @typedef {import("./source.mjs").Source} Source */
@@ -109,8 +110,17 @@ function recursion(source) {
   }
 }
 
-/** Adds to the source's errors. @param {Source} source */
-export function refuse(source) {
+/** @param {Source} source @param {number} version */
+function newerTypes(source, version) {
+  if (version >= bfloatVersion) return;
+  source.tokens.forEach(({ text, kind }, i) => {
+    if (kind === "name" && text === "bfloat") source.error(i, "'bfloat' needs Metal 3.1");
+  });
+}
+
+/** Adds to the source's errors. @param {Source} source @param {number} version of the language */
+export function refuse(source, version) {
+  newerTypes(source, version);
   forbiddenWords(source);
   pointersWithoutSpace(source);
   mutableGlobals(source);

@@ -5,20 +5,20 @@ import { createInterface } from "node:readline";
 import { defaultCache, hash, toolVersion } from "./cache.mjs";
 import { compile } from "./compile.mjs";
 
-/** @typedef {{ id: number, name: string, source: string, check: boolean, define: string[],
+/** @typedef {{ id: number, name: string, source: string, check: boolean, define: string[], version: number,
  *   architecture: import("./flags.mjs").Architecture }} Request */
 
 /** Sources that read no other file have the same library whenever their text and the options are the same. @param {string} source */
 const standsAlone = (source) => !/#\s*include\s*"/.test(source);
 
 /** The library of a source; one that was compiled before costs no run of the preprocessor. @param {Request} request @param {string} cache */
-export async function compileText({ name, source, check, define, architecture }, cache) {
-  const record = join(cache, toolVersion, "sources", hash(name, source, String(check), architecture, ...define));
+export async function compileText({ name, source, check, define, architecture, version }, cache) {
+  const record = join(cache, toolVersion, "sources", hash(name, source, String(check), architecture, String(version), ...define));
   if (existsSync(record)) {
     const library = readFileSync(record, "utf8");
     if (existsSync(library)) return { library, log: "" };
   }
-  const { library, log } = await compile(name, { source, check, define, architecture, cache });
+  const { library, log } = await compile(name, { source, check, define, architecture, version, cache });
   if (library !== undefined && log === "" && standsAlone(source)) {
     mkdirSync(dirname(record), { recursive: true });
     const temporary = `${record}.${process.pid}`;

@@ -1,6 +1,8 @@
 // Preprocessed MSL to C++ for OpenCL.
+import { newestVersion } from "./flags.mjs";
 import { readKernels } from "./kernels.mjs";
 import { refuse } from "./refusals.mjs";
+import { requiredConstants } from "./required-constants.mjs";
 import { bfloatLiterals } from "./rewrites/bfloat-literals.mjs";
 import { conditionalOperator } from "./rewrites/conditional-operator.mjs";
 import { functionConstants } from "./rewrites/function-constants.mjs";
@@ -12,13 +14,15 @@ import { thunks } from "./thunks.mjs";
 
 /**
  * @param {string} text preprocessed source with its line markers
+ * @param {number} [version] of the language, as __METAL_VERSION__
  * @returns the program (every line of `text` stays on its line, the launch code follows), its kernels, the offsets in `text` that the program's offsets came
  *   from, and what MSL does not allow
  */
-export function translate(text) {
+export function translate(text, version = newestVersion) {
   const source = new Source(text);
   const entries = readKernels(source);
-  refuse(source);
+  const requires = requiredConstants(source);
+  refuse(source, version);
   threadgroupVariables(source);
   const values = functionConstants(source);
   memberFunctions(source);
@@ -26,5 +30,5 @@ export function translate(text) {
   bfloatLiterals(source);
   conditionalOperator(source);
   const { text: body, map } = source.render();
-  return { program: `${body}\n${thunks(entries, values)}`, kernels: entries.map(({ name }) => name), map, errors: source.errors };
+  return { program: `${body}\n${thunks(entries, values, requires)}`, kernels: entries.map(({ name }) => name), map, errors: source.errors };
 }

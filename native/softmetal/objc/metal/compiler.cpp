@@ -71,6 +71,11 @@ class Server {
     std::thread([this] { read(); }).detach();
   }
 
+  bool hasEnded() {
+    std::lock_guard lock(mutex_);
+    return socket_ < 0 || ended_;
+  }
+
   Compiled compile(const CompileRequest &request) {
     std::unique_lock lock(mutex_);
     const uint64_t id = ++requests_;
@@ -89,7 +94,7 @@ class Server {
   static std::string line(uint64_t id, const CompileRequest &request) {
     std::string define;
     for (const std::string &each : request.define) define += (define.empty() ? "" : ",") + quoted(each);
-    return "{\"id\":" + std::to_string(id) + ",\"name\":" + quoted(request.name) + ",\"check\":" + (request.check ? "true" : "false") + ",\"architecture\":\"" + kArchitecture + "\",\"define\":[" + define +
+    return "{\"id\":" + std::to_string(id) + ",\"name\":" + quoted(request.name) + ",\"check\":" + (request.check ? "true" : "false") + ",\"architecture\":\"" + kArchitecture + "\",\"version\":" + std::to_string(request.version) + ",\"define\":[" + define +
            "],\"source\":" + quoted(request.source) + "}\n";
   }
 
@@ -130,8 +135,13 @@ class Server {
 }  // namespace
 
 Compiled compile(const CompileRequest &request) {
-  static auto &server = *new Server;  // its thread waits until the process ends
-  return server.compile(request);
+  static auto &mutex = *new std::mutex;
+  static Server *server = nullptr;  // never destroyed: its thread waits until the process ends
+  std::unique_lock lock(mutex);
+  if (server == nullptr || server->hasEnded()) server = new Server;
+  Server *current = server;
+  lock.unlock();
+  return current->compile(request);
 }
 
 }  // namespace softmetal::objc

@@ -9,6 +9,7 @@ struct CompileRequest {
   std::string source, name;
   std::vector<std::string> define;  // "NAME=VALUE"
   bool check = false;
+  unsigned version = 320;  // of the language, as __METAL_VERSION__
 };
 
 struct Compiled {

@@ -103,7 +103,10 @@ Ref<Library> Device::newLibrary(void *source, CompileOptions *options, void *err
   }
   if (isLost()) return failed(kLibraryInternal, "the device is lost");
   CompileRequest request{text(source), "program_source", {}, options_.check != 0};
-  if (options != nullptr) request.define = options->definitions();
+  if (options != nullptr) {
+    request.define = options->definitions();
+    request.version = options->metalVersion();
+  }
   const Compiled compiled = compile(request);
   if (compiled.library.empty()) return failed(kCompileFailure, compiled.log);
   char why[SM_ERROR_BYTES];

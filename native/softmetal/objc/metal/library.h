@@ -14,7 +14,8 @@ class CompileOptions : public Object {
   CompileOptions() : Object(objc) {}
   // "NAME=VALUE" of each macro.
   std::vector<std::string> definitions() const;
-  unsigned long languageVersion() const { return language_version_; }
+  // As __METAL_VERSION__ has it: 310 for 3.1.
+  unsigned metalVersion() const { return static_cast<unsigned>((language_version_ >> 16) * 100 + (language_version_ & 0xffff) * 10); }
   static void define(Methods &methods, Methods &class_methods);
 
  private:
@@ -26,6 +27,7 @@ class CompileOptions : public Object {
   void setMathMode(long mode) { math_mode_ = mode; }
   long mathFunctions() const { return math_functions_; }
   void setMathFunctions(long functions) { math_functions_ = functions; }
+  unsigned long languageVersion() const { return language_version_; }
   void setLanguageVersion(unsigned long version) { language_version_ = version; }
   static constexpr long kSafe = 0, kFast = 2;
   Ref<Dictionary> macros_;

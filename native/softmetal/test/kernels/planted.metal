@@ -158,3 +158,8 @@ kernel void threadgroup_argument_overrun(device float *y [[buffer(0)]],
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[i] = a[i] + b[i];
 }
+
+kernel void misaligned_load(device uchar *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+  device const half4 *x = (device const half4 *)(y + 2);
+  if (i == 0) y[0] = x[0].x > 0;
+}
