@@ -1,7 +1,7 @@
 import { namedInputs, runReference, Tensor } from "@rlxjs/ir";
 import fc from "fast-check";
 import { test } from "vitest";
-import { checkKvModel, commands, type RunOp, shapes } from "./support/kv-model.ts";
+import { checkKvModel, kvCommands, kvShapes, type RunOp } from "./support/kv-model.ts";
 
 const reference: RunOp = (def, slots, attrs) => {
   const named = namedInputs(def, slots);
@@ -16,7 +16,7 @@ const reference: RunOp = (def, slots, attrs) => {
 
 test("any writes, ring writes, truncations and linearisations leave what plain lists say", () => {
   fc.assert(
-    fc.property(shapes, commands, (shape, list) => checkKvModel(reference, shape, list)),
+    fc.property(kvShapes(), kvCommands(), (shape, list) => checkKvModel(reference, shape, list)),
     { numRuns: 400 },
   );
 });

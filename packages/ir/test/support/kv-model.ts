@@ -47,34 +47,38 @@ export type Command =
 const mostly = (right: fc.Arbitrary<number>, wrong: fc.Arbitrary<number>): fc.Arbitrary<number> =>
   fc.oneof({ weight: 20, arbitrary: right }, { weight: 1, arbitrary: wrong });
 const layout = fc.constantFrom("token" as const, "head" as const);
-const cacheDType = fc.constantFrom<DType>(...floatDTypes, "q8_0");
 const dim = fc.constantFrom(1, 3, 32, 33);
-export const shapes: fc.Arbitrary<Shape> = fc.record({
-  layout,
-  xLayout: layout,
-  dtypes: fc.tuple(cacheDType, cacheDType),
-  batch: fc.integer({ min: 1, max: 3 }),
-  heads: fc.integer({ min: 1, max: 3 }),
-  dims: fc.tuple(dim, dim),
-  capacity: mostly(fc.integer({ min: 2, max: 6 }), fc.constant(0)),
-});
+/** Caches of these float dtypes, or of q8_0. */
+export function kvShapes(dtypes: readonly DType[] = floatDTypes): fc.Arbitrary<Shape> {
+  const cacheDType = fc.constantFrom<DType>(...dtypes, "q8_0");
+  return fc.record({
+    layout,
+    xLayout: layout,
+    dtypes: fc.tuple(cacheDType, cacheDType),
+    batch: fc.integer({ min: 1, max: 3 }),
+    heads: fc.integer({ min: 1, max: 3 }),
+    dims: fc.tuple(dim, dim),
+    capacity: mostly(fc.integer({ min: 2, max: 6 }), fc.constant(0)),
+  });
+}
 const small = fc.nat({ max: 7 });
 const row = fc.record({
   tokens: mostly(fc.nat({ max: 3 }), fc.integer({ min: -1, max: 7 })),
   offset: fc.nat({ max: 2 }),
   back: mostly(fc.constant(0), fc.nat({ max: 3 })),
 });
-const write = fc.record({
-  kind: fc.constant("write" as const),
-  both: fc.boolean(),
-  from: fc.constantFrom<DType>(...floatDTypes),
-  seed: fc.nat(),
-  spare: mostly(fc.nat({ max: 2 }), fc.constant(-1)),
-  rows: fc.array(row, { minLength: 1, maxLength: 3 }),
-  ring: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
-  trim: fc.boolean(),
-  explicitSlots: fc.boolean(),
-});
+const write = (dtypes: readonly DType[]) =>
+  fc.record({
+    kind: fc.constant("write" as const),
+    both: fc.boolean(),
+    from: fc.constantFrom(...dtypes),
+    seed: fc.nat(),
+    spare: mostly(fc.nat({ max: 2 }), fc.constant(-1)),
+    rows: fc.array(row, { minLength: 1, maxLength: 3 }),
+    ring: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
+    trim: fc.boolean(),
+    explicitSlots: fc.boolean(),
+  });
 const truncate = fc.record({ kind: fc.constant("truncate" as const), sequence: fc.nat({ max: 2 }), by: small });
 const linearizeRing = fc.record({
   kind: fc.constant("linearize" as const),
@@ -82,10 +86,11 @@ const linearizeRing = fc.record({
   back: mostly(fc.constant(0), fc.nat({ max: 3 })),
   dstCap: fc.integer({ min: 3, max: 7 }),
 });
-export const commands: fc.Arbitrary<readonly Command[]> = fc.array(
-  fc.oneof({ weight: 5, arbitrary: write }, { weight: 1, arbitrary: truncate }, { weight: 1, arbitrary: linearizeRing }),
-  { maxLength: 10 },
-);
+/** Writes from sources of these dtypes, among other things. */
+export const kvCommands = (dtypes: readonly DType[] = floatDTypes): fc.Arbitrary<readonly Command[]> =>
+  fc.array(fc.oneof({ weight: 5, arbitrary: write(dtypes) }, { weight: 1, arbitrary: truncate }, { weight: 1, arbitrary: linearizeRing }), {
+    maxLength: 10,
+  });
 
 const ints = (list: readonly number[]): Tensor => Tensor.from("i32", [list.length], list);
 /** Bytes of a vector as a cache keeps it. */
