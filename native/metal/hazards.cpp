@@ -21,7 +21,6 @@ bool Hazards::add(const Use* uses, size_t count) {
   const bool waits = std::any_of(uses, uses + count, [this](const Use& use) { return conflicts(use); });
   if (waits) forget();
   for (const Use* use = uses; use != uses + count; use++) {
-    if (use->begin == use->end) continue;
     if (since_[use->buffer].empty()) touched_.push_back(use->buffer);
     since_[use->buffer].push_back(*use);
   }

@@ -8,7 +8,7 @@
 
 namespace rlx::metal {
 
-// One launch's use of memory. `buffer` numbers MTLBuffers, whose ranges never meet those of another one.
+// One launch's use of memory, of at least one byte. `buffer` numbers MTLBuffers, whose ranges never meet those of another one.
 struct Use {
   uint32_t buffer;
   Access access;

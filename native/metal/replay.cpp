@@ -110,7 +110,7 @@ bool Replay::must_wait(Hazards& hazards, const PreparedLaunch& launch) {
   for (size_t i = launch.bindings; i < launch.bindings + launch.binding_count; i++) {
     const PreparedBinding& b = prepared_->bindings[i];
     const size_t begin = placed_[b.source].offset + b.offset;
-    uses_.push_back({numbers_[b.source], b.access, begin, begin + b.bytes});
+    if (b.bytes > 0) uses_.push_back({numbers_[b.source], b.access, begin, begin + b.bytes});
   }
   return hazards.add(uses_.data(), uses_.size());
 }

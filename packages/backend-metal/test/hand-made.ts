@@ -21,6 +21,7 @@ kernel void accumulate(device const float *x [[buffer(1)]], device float *s [[bu
 kernel void count(device atomic_uint *total [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   atomic_fetch_add_explicit(total, i, memory_order_relaxed);
 }
+kernel void idle() {}
 struct Refusal { uint code; uint reserved; long values[3]; };
 struct Status { atomic_uint refused; uint reserved[7]; Refusal refusals[1]; };
 struct Refuse { uint slot; uint at; };
@@ -42,6 +43,14 @@ kernel void overrun(constant Overrun &args [[buffer(0)]], device const float *x 
 
 export const n = dim("n", { min: 0, max: 4096 });
 type BufferKind = Exclude<ProgramBuffer["kind"], "constant" | "weight" | "arena">;
+
+export interface StepOptions {
+  /** Default: a step of the launch's own. */
+  readonly step?: number;
+  readonly refuses?: boolean;
+  /** Bytes of scratch memory. */
+  readonly scratch?: number;
+}
 
 /** A program under construction: buffers and launches, one step per launch unless `step` says otherwise. */
 export class HandMade {
@@ -73,7 +82,7 @@ export class HandMade {
   }
 
   /** A launch of one of the functions in `source`, over `grid` threads. */
-  launch(name: string, more: Partial<Launch>, { step = this.#steps.length, refuses = false, scratch = 0 } = {}): this {
+  launch(name: string, more: Partial<Launch>, { step = this.#steps.length, refuses = false, scratch = 0 }: StepOptions = {}): this {
     const launch: Launch = {
       shader: { text: "" },
       function: name,
@@ -104,8 +113,9 @@ export class HandMade {
   }
 
   /** y = x * by */
-  scale(x: Operand, y: Operand, by: number, more: Partial<Launch> = {}): this {
-    return this.launch("scale", { args: [float(by)], buffers: [read(x), write(y)], grid: { threads: [x.shape[0] ?? 1, 1, 1] }, ...more });
+  scale(x: Operand, y: Operand, by: number, more: Partial<Launch> = {}, step: StepOptions = {}): this {
+    const grid = { threads: [x.shape[0] ?? 1, 1, 1] } as const;
+    return this.launch("scale", { args: [float(by)], buffers: [read(x), write(y)], grid, ...more }, step);
   }
   /** s += x */
   accumulate(x: Operand, s: Operand): this {
