@@ -38,9 +38,6 @@ constant bool KEEP [[function_constant(29)]];  // the mask is one of kept keys, 
 constant uint ROWS [[function_constant(30)]];  // that a threadgroup works on
 constant bool SPLIT [[function_constant(31)]];  // the keys are, between threadgroups
 
-// Of loops over what is to stay in registers.
-#define UNROLL _Pragma("clang loop unroll(full)")
-
 constant uint GROUP = HEADS / KV_HEADS;
 constant uint KEY_QUADS = (HEAD_DIM + 3) / 4;
 constant uint VALUE_QUADS = (VALUE_DIM + 3) / 4;

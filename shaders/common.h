@@ -6,6 +6,9 @@ using namespace metal;
 // Every product and every sum rounds, as on the CPU; where a fused multiply-add is wanted, fma says so.
 #pragma METAL fp contract(off)
 
+// In front of loops over what shall stay in registers.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 // In the order of the `dtypes` table of packages/ir/src/dtype.ts.
 enum Dtype : uint { F32, F16, BF16, F64, I8, U8, I16, I32, U32, I64, BOOL, Q8_0, Q4_0, Q4_K, Q5_K, Q6_K };
 

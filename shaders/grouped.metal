@@ -14,7 +14,7 @@ struct GroupedArgs {
   EPILOGUE_MEMBERS
 };
 
-// Few places: each alone, a simdgroup per W_ROWS columns, as in linear_rows.
+// Few places: each alone, as in linear_rows.
 kernel void grouped_rows(constant GroupedArgs &args [[buffer(0)]],
                          device const uchar *x [[buffer(1)]],
                          device const uchar *w [[buffer(2)]],
@@ -31,15 +31,12 @@ kernel void grouped_rows(constant GroupedArgs &args [[buffer(0)]],
     if (position.x == 0 && thread_index == 0) report_index(status, args.slot, experts, EXPERT_TYPE, place, args.experts);
     return;
   }
-  const uint first = (position.x * MATVEC_SIMDGROUPS + group) * W_ROWS;
-  if (first >= args.n) return;
-  device const uchar *weights = w + (ulong(expert) * args.n + first) * row_bytes(W_TYPE, args.k);
-  const ulong x_row = place / args.places_per_row;
-  const Products sums = lane_products(x + x_row * row_bytes(X_TYPE, args.k), 1, weights, args.n - first, args.k, lane);
-  const float value = own_product(sums, lane);
-  if (lane >= W_ROWS || first + lane >= args.n) return;
-  const ulong index = ulong(place) * args.n + first + lane;
-  store_result(y, Y_TYPE, index, EPILOGUE(args).apply(value, index));
+  device const uchar *weights = w + ulong(expert) * args.n * row_bytes(W_TYPE, args.k);
+  device const uchar *row = x + place / args.places_per_row * row_bytes(X_TYPE, args.k);
+  const OwnProduct own = few_rows(row, 1, weights, args.n, args.k, position.x * MATVEC_SIMDGROUPS + group, lane);
+  if (!own.there) return;
+  const ulong index = ulong(place) * args.n + own.column;
+  store_result(y, Y_TYPE, index, EPILOGUE(args).apply(own.value, index));
 }
 
 // Many places: first ordered by expert, those of one expert by place. A simdgroup per expert counts the places of those before it, then

@@ -15,7 +15,7 @@ inline void finish(Epilogue epilogue, device uchar *y, device const uchar *bias,
   store_result(y, Y_TYPE, index, epilogue.apply(value, index));
 }
 
-// At most X_ROWS rows: a simdgroup per W_ROWS columns. It reads every weight once; 2 flops per weight and row of x, which is far below
+// At most X_ROWS rows: a simdgroup per 4 columns (2 for 8 rows), 64 threads, no threadgroup memory. It reads every weight once; 2 flops per weight and row of x, which is far below
 // what a GPU computes in the time (at one row 1 flop per byte of f16, 3.5 of q4_0), so that bandwidth bounds it.
 kernel void linear_rows(constant LinearArgs &args [[buffer(0)]],
                         device const uchar *x [[buffer(1)]],
@@ -25,12 +25,8 @@ kernel void linear_rows(constant LinearArgs &args [[buffer(0)]],
                         uint threadgroup_index [[threadgroup_position_in_grid]],
                         uint group [[simdgroup_index_in_threadgroup]],
                         uint lane [[thread_index_in_simdgroup]]) {
-  const uint first = (threadgroup_index * MATVEC_SIMDGROUPS + group) * W_ROWS;
-  if (first >= args.n) return;
-  const Products sums = lane_products(x, args.rows, w + first * row_bytes(W_TYPE, args.k), args.n - first, args.k, lane);
-  const float value = own_product(sums, lane);
-  const uint row = lane % X_ROWS, column = first + lane / X_ROWS;
-  if (lane < W_ROWS * X_ROWS && row < args.rows && column < args.n) finish(EPILOGUE(args), y, bias, row, column, args.n, value);
+  const OwnProduct own = few_rows(x, args.rows, w, args.n, args.k, threadgroup_index * MATVEC_SIMDGROUPS + group, lane);
+  if (own.there) finish(EPILOGUE(args), y, bias, own.row, own.column, args.n, own.value);
 }
 
 // Any number of rows, in tiles.

@@ -33,21 +33,32 @@ kernel void matmul_rows(constant MatmulArgs &args [[buffer(0)]],
                         uint3 position [[threadgroup_position_in_grid]],
                         uint group [[simdgroup_index_in_threadgroup]],
                         uint lane [[thread_index_in_simdgroup]]) {
-  const uint first = (position.x * MATVEC_SIMDGROUPS + group) * W_ROWS;
-  if (first >= args.n) return;
   const ulong2 matrix = matrices(args, position.z);
   device const uchar *left = x + matrix.x * args.m * row_bytes(X_TYPE, args.k);
-  device const uchar *right = w + (matrix.y * args.n + first) * row_bytes(W_TYPE, args.k);
-  const Products sums = lane_products(left, args.m, right, args.n - first, args.k, lane);
-  const float value = own_product(sums, lane);
-  const uint row = lane % X_ROWS, column = first + lane / X_ROWS;
-  if (lane < W_ROWS * X_ROWS && row < args.m && column < args.n)
-    finish(EPILOGUE(args), y, position.z, row, column, args.m, args.n, value);
+  device const uchar *right = w + matrix.y * args.n * row_bytes(W_TYPE, args.k);
+  const OwnProduct own = few_rows(left, args.m, right, args.n, args.k, position.x * MATVEC_SIMDGROUPS + group, lane);
+  if (own.there) finish(EPILOGUE(args), y, position.z, own.row, own.column, args.m, args.n, own.value);
 }
 
 // At most X_ROWS rows, w as it is: a lane per column, so that neighbours read neighbours; eight simdgroups share k. Reads w once, 2 flops per
-// element and row of x. Threadgroup memory: 8 KiB.
+// element and row of x. 256 threads, 8 KiB of threadgroup memory.
 constexpr constant uint COLUMN_SIMDGROUPS = 8;
+struct ColumnParts {
+  float at[COLUMN_SIMDGROUPS][8][32];
+};
+// What simdgroup `group` adds to column `right`: every eighth step along k.
+template <uint X>
+inline void column_parts(threadgroup ColumnParts &parts, constant MatmulArgs &args, device const uchar *x, ulong left, device const uchar *w, ulong right,
+                         uint group, uint lane) {
+  float sums[X];
+  UNROLL for (uint m = 0; m < X; m++) sums[m] = 0.0f;
+  for (uint at = group; at < args.k; at += COLUMN_SIMDGROUPS) {
+    const float value = load_float(w, W_TYPE, right + ulong(at) * args.n);
+    UNROLL for (uint m = 0; m < X; m++)
+      sums[m] = fma(load_float(x, X_TYPE, left + ulong(min(m, args.m - 1)) * args.k + at), value, sums[m]);
+  }
+  UNROLL for (uint m = 0; m < X; m++) parts.at[group][m][lane] = sums[m];
+}
 kernel void matmul_columns(constant MatmulArgs &args [[buffer(0)]],
                            device const uchar *x [[buffer(1)]],
                            device const uchar *w [[buffer(2)]],
@@ -55,22 +66,18 @@ kernel void matmul_columns(constant MatmulArgs &args [[buffer(0)]],
                            uint3 position [[threadgroup_position_in_grid]],
                            uint group [[simdgroup_index_in_threadgroup]],
                            uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup float parts[COLUMN_SIMDGROUPS][8][32];
+  threadgroup ColumnParts parts;
   const ulong2 matrix = matrices(args, position.z);
   const uint column = position.x * 32 + lane;
   const ulong left = matrix.x * args.m * args.k, right = matrix.y * args.k * args.n + min(column, args.n - 1);
-  float sums[8];
-  for (uint m = 0; m < X_ROWS; m++) sums[m] = 0.0f;
-  for (uint at = group; at < args.k; at += COLUMN_SIMDGROUPS) {
-    const float value = load_float(w, W_TYPE, right + ulong(at) * args.n);
-    for (uint m = 0; m < X_ROWS; m++) sums[m] = fma(load_float(x, X_TYPE, left + ulong(min(m, args.m - 1)) * args.k + at), value, sums[m]);
-  }
-  for (uint m = 0; m < X_ROWS; m++) parts[group][m][lane] = sums[m];
+  if (X_ROWS == 1) column_parts<1>(parts, args, x, left, w, right, group, lane);
+  else if (X_ROWS == 4) column_parts<4>(parts, args, x, left, w, right, group, lane);
+  else column_parts<8>(parts, args, x, left, w, right, group, lane);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   // A simdgroup per row adds up.
-  if (group >= min(X_ROWS, args.m) || column >= args.n) return;
+  if (group >= args.m || column >= args.n) return;
   float sum = 0.0f;
-  for (uint i = 0; i < COLUMN_SIMDGROUPS; i++) sum += parts[i][group][lane];
+  for (uint i = 0; i < COLUMN_SIMDGROUPS; i++) sum += parts.at[i][group][lane];
   finish(EPILOGUE(args), y, position.z, group, column, args.m, args.n, sum);
 }
 

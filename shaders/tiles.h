@@ -70,14 +70,14 @@ inline void multiply_tiles(thread TileSums &sums, thread const Left &left, threa
     left.load(row + left_row, base + left_from, 2, a);
     right.load(column + right_row, base + right_from, 4, b);
     threadgroup_barrier(mem_flags::mem_threadgroup);  // the tiles before have been read
-    for (uint i = 0; i < 2; i++) left_quads[i] = vec<T, 4>(a[i]);
-    for (uint i = 0; i < 4; i++) right_quads[i] = vec<T, 4>(b[i]);
+    UNROLL for (uint i = 0; i < 2; i++) left_quads[i] = vec<T, 4>(a[i]);
+    UNROLL for (uint i = 0; i < 4; i++) right_quads[i] = vec<T, 4>(b[i]);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint at = 0; at < TILE_K; at += 8) {
+    UNROLL for (uint at = 0; at < TILE_K; at += 8) {
       simdgroup_matrix<T, 8, 8> l[2], r[4];
-      for (uint i = 0; i < 2; i++) simdgroup_load(l[i], left_tile + (group / 2 * 16 + i * 8) * stride + at, stride);
-      for (uint i = 0; i < 4; i++) simdgroup_load(r[i], right_tile + (group % 2 * 32 + i * 8) * stride + at, stride, ulong2(0), true);
-      for (uint i = 0; i < 8; i++) simdgroup_multiply_accumulate(sums.at[i], l[i / 4], r[i % 4], sums.at[i]);
+      UNROLL for (uint i = 0; i < 2; i++) simdgroup_load(l[i], left_tile + (group / 2 * 16 + i * 8) * stride + at, stride);
+      UNROLL for (uint i = 0; i < 4; i++) simdgroup_load(r[i], right_tile + (group % 2 * 32 + i * 8) * stride + at, stride, ulong2(0), true);
+      UNROLL for (uint i = 0; i < 8; i++) simdgroup_multiply_accumulate(sums.at[i], l[i / 4], r[i % 4], sums.at[i]);
     }
   }
 }
@@ -87,12 +87,12 @@ template <class Left, class Right>
 inline threadgroup float *product_tile(thread const Left &left, thread const Right &right, uint row, uint column, uint k, threadgroup TileMemory &memory,
                                        uint thread_index, uint group) {
   TileSums sums;
-  for (uint i = 0; i < 8; i++) sums.at[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  UNROLL for (uint i = 0; i < 8; i++) sums.at[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   if (HALVES) multiply_tiles(sums, left, right, row, column, k, (threadgroup half *)memory.quads, thread_index, group);
   else multiply_tiles(sums, left, right, row, column, k, (threadgroup float *)memory.quads, thread_index, group);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   threadgroup float *results = (threadgroup float *)memory.quads;
-  for (uint i = 0; i < 8; i++)
+  UNROLL for (uint i = 0; i < 8; i++)
     simdgroup_store(sums.at[i], results + (group / 2 * 16 + i / 4 * 8) * TILE_COLUMNS + group % 2 * 32 + i % 4 * 8, TILE_COLUMNS);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   return results;
