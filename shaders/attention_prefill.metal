@@ -42,15 +42,22 @@ inline bool any_says(bool it, threadgroup bool *said, uint simdgroup, uint lane)
 
 inline bool is_hidden(device const uchar *mask, ulong at) { return KEEP ? mask[at] == 0 : load_float(mask, MASK_TYPE, at) == -INFINITY; }
 
-// 8 rows of weights times 8 columns of 32 values, element by element: zero times what is no number would be none, so only what a row sees is multiplied.
-inline void multiply_seen(threadgroup float *product, threadgroup const float *weights, threadgroup const float *values, uint lane) {
+// What values that are not finite add to 8 rows and 8 columns: zero times them would be NaN, so only rows that see them get something.
+inline void find_poison(threadgroup float *poison, threadgroup const float *weights, threadgroup const float *values, uint lane) {
   for (uint i = lane; i < 64; i += 32) {
-    float sum = 0;
+    float sum = -0.0f;  // adds nothing, not even a sign
     for (uint j = 0; j < KEYS; j++) {
-      const float weight = weights[i / 8 * KEYS + j];
-      if (!(weight == 0 && signbit(weight))) sum = fma(weight, values[j * STRIDE + i % 8], sum);
+      const float weight = weights[i / 8 * KEYS + j], value = values[j * STRIDE + i % 8];
+      const bool is_seen = weight != 0 || !signbit(weight);
+      if (is_seen && !isfinite(value)) sum = fma(weight, value, sum);
     }
-    product[i] = sum;
+    poison[i] = sum;
+  }
+}
+inline void remove_poison(threadgroup float *chunk, uint columns, Team team) {
+  for (uint i = team.index; i < KEYS * columns; i += team.threads) {
+    threadgroup float &value = chunk[i / columns * STRIDE + i % columns];
+    if (!isfinite(value)) value = 0;
   }
 }
 
@@ -69,7 +76,7 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
   constexpr uint KEY_TILES = 4 / SHARERS;  // of 8 keys, for each of them
   constexpr uint TILES = 8 / SHARERS;      // of 8 columns in a chunk, for each of them
   constexpr uint OWN = R / SIMDGROUPS;     // rows whose softmax a simdgroup does
-  threadgroup float chunk[KEYS * STRIDE], scores[R * KEYS], spread[SIMDGROUPS * 64], factors[R];
+  threadgroup float chunk[KEYS * STRIDE], scores[R * KEYS], spread[SIMDGROUPS * 64], tops[R], totals[R];
   threadgroup bool said[SIMDGROUPS];
   const Placing placing = placing_of(q_pos, kv_len, ring_start, slots);
   if (at.x == 0 && at.y == 0 && index == 0) report_place(status, placing, args, at.z);
@@ -78,15 +85,10 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
   const Team team = team_of(index, SIMDGROUPS * 32);
   Span seen = no_keys();
   for (uint query = tile.first / GROUP; query <= (tile.first + tile.count - 1) / GROUP; query++) seen = hull_of(seen, span_of(place, args, query));
-  Span spans[OWN];
-  float tops[OWN], totals[OWN];
-  UNROLL for (uint i = 0; i < OWN; i++) {
-    const uint row = simdgroup * OWN + i;
-    spans[i] = row < tile.count ? span_of(place, args, row_of(tile, row).query) : no_keys();
-    tops[i] = -INFINITY;
-    totals[i] = 0;
+  if (index < R) {
+    tops[index] = -INFINITY;
+    totals[index] = 0;
   }
-
   load_centroids(k_centroids, K_CODEC, team);
   load_centroids(v_centroids, V_CODEC, team);
   load_queries(rows, KEY_WIDTH, q, args, tile, team);
@@ -101,10 +103,10 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
   for (uint key = seen.low; key < seen.high; key += KEYS) {
     if (HAS_MASK) {
       bool is_seen = false;
-      UNROLL for (uint i = 0; i < OWN; i++) {
-        if (!holds(spans[i], key + lane)) continue;
-        const ulong mask_at = place_in_mask(args, tile.b, row_of(tile, simdgroup * OWN + i)) + slot_of(place, args, key + lane) * args.mask_slot;
-        is_seen = is_seen || !is_hidden(mask, mask_at);
+      for (uint row = simdgroup * OWN; row < (simdgroup + 1) * OWN && row < tile.count; row++) {
+        const Row of = row_of(tile, row);
+        if (!holds(span_of(place, args, of.query), key + lane)) continue;
+        is_seen = is_seen || !is_hidden(mask, place_in_mask(args, tile.b, of) + slot_of(place, args, key + lane) * args.mask_slot);
       }
       is_seen = any_says(is_seen, said, simdgroup, lane);
       threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -129,21 +131,21 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
     UNROLL for (uint t = 0; t < KEY_TILES; t++) simdgroup_store(products[t], own_scores + (t * SHARERS + share) * 8, KEYS);
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
-    UNROLL for (uint i = 0; i < OWN; i++) {
-      const uint row = simdgroup * OWN + i;
+    for (uint row = simdgroup * OWN; row < (simdgroup + 1) * OWN; row++) {
+      const Row of = row_of(tile, row);
       float score = -INFINITY;
-      if (holds(spans[i], key + lane)) {
-        const ulong mask_at = place_in_mask(args, tile.b, row_of(tile, row)) + slot_of(place, args, key + lane) * args.mask_slot;
+      if (row < tile.count && holds(span_of(place, args, of.query), key + lane)) {
+        const ulong mask_at = place_in_mask(args, tile.b, of) + slot_of(place, args, key + lane) * args.mask_slot;
         score = score_of(scores[row * KEYS + lane], args, mask, mask_at);
       }
       const bool is_seen = score != -INFINITY;
-      const float top = max(tops[i], simd_max(peak_of(score)));
-      const float weight = is_seen ? exp(score - top) : 0.0f;
-      float keep = 1;
-      if (top != -INFINITY) {
-        keep = exp(tops[i] - top);
-        totals[i] = totals[i] * keep + simd_sum(weight);
-        tops[i] = top;
+      const float before = tops[row], top = max(before, simd_max(peak_of(score)));
+      const float weight = is_seen ? exp(score - top) : 0.0f, total = simd_sum(weight);
+      const float keep = top == -INFINITY ? 1.0f : exp(before - top);
+      simdgroup_barrier(mem_flags::mem_threadgroup);  // all lanes know what was before
+      if (lane == 0) {
+        tops[row] = top;
+        totals[row] = totals[row] * keep + total;
       }
       // Minus zero: not seen.
       scores[row * KEYS + lane] = is_seen ? weight : -0.0f;
@@ -160,40 +162,43 @@ kernel void attention_prefill(ATTENTION_OPERANDS,
     }
     for (uint c = 0; c * COLUMNS < VALUE_WIDTH; c++) {
       const bool finite = load_chunk(chunk, values, VALUE_WIDTH, c, key, seen, place, args, team);
-      const bool is_clean = !any_says(!finite, said, simdgroup, lane);
+      if (any_says(!finite, said, simdgroup, lane)) {
+        threadgroup float *own = spread + simdgroup * 64;
+        UNROLL for (uint i = 0; i < C * TILES; i++) {
+          const uint column = (i % TILES * SHARERS + share) * 8;
+          if (i / TILES != c || c * COLUMNS + column >= VALUE_WIDTH) continue;
+          find_poison(own, own_scores, chunk + column, lane);
+          simdgroup_barrier(mem_flags::mem_threadgroup);
+          simdgroup_float8x8 poison;
+          simdgroup_load(poison, own, 8);
+          sums[i].thread_elements()[0] += poison.thread_elements()[0];
+          sums[i].thread_elements()[1] += poison.thread_elements()[1];
+          simdgroup_barrier(mem_flags::mem_threadgroup);
+        }
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        remove_poison(chunk, min(COLUMNS, VALUE_WIDTH - c * COLUMNS), team);
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+      }
       UNROLL for (uint i = 0; i < C * TILES; i++) {
         const uint column = (i % TILES * SHARERS + share) * 8;
         if (i / TILES != c || c * COLUMNS + column >= VALUE_WIDTH) continue;
-        simdgroup_float8x8 part;
-        if (is_clean) {
-          UNROLL for (uint j = 0; j < 4; j++) {
-            simdgroup_load(part, chunk + j * 8 * STRIDE + column, STRIDE);
-            simdgroup_multiply_accumulate(sums[i], weights[j], part, sums[i]);
-          }
-          continue;
+        UNROLL for (uint j = 0; j < 4; j++) {
+          simdgroup_float8x8 part;
+          simdgroup_load(part, chunk + j * 8 * STRIDE + column, STRIDE);
+          simdgroup_multiply_accumulate(sums[i], weights[j], part, sums[i]);
         }
-        threadgroup float *own = spread + simdgroup * 64;
-        multiply_seen(own, own_scores, chunk + column, lane);
-        simdgroup_barrier(mem_flags::mem_threadgroup);
-        simdgroup_load(part, own, 8);
-        sums[i].thread_elements()[0] += part.thread_elements()[0];
-        sums[i].thread_elements()[1] += part.thread_elements()[1];
-        simdgroup_barrier(mem_flags::mem_threadgroup);
       }
       threadgroup_barrier(mem_flags::mem_threadgroup);
     }
   }
 
-  UNROLL for (uint i = 0; i < OWN; i++) {
-    const uint row = simdgroup * OWN + i;
-    if (lane == 0 && row < tile.count) factors[row] = normalizer(sinks, row_of(tile, row).head, tops[i], totals[i]);
-  }
+  if (index < tile.count) tops[index] = normalizer(sinks, row_of(tile, index).head, tops[index], totals[index]);
   UNROLL for (uint i = 0; i < C * TILES; i++) {
     const uint column = i / TILES * COLUMNS + (i % TILES * SHARERS + share) * 8;
     if (column < VALUE_WIDTH) simdgroup_store(sums[i], rows + eight * 8 * VALUE_WIDTH + column, VALUE_WIDTH);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  store_rows(rows, VALUE_WIDTH, factors, out, args, tile, team);
+  store_rows(rows, VALUE_WIDTH, tops, out, args, tile, team);
 }
 
 typedef decltype(attention_prefill<32, 1>) attention_prefill_t;

@@ -1,7 +1,6 @@
-import { createNativeBackend, loadAddon } from "@rlxjs/backend-cpu";
 import { type AttrRecord, ops, Tensor } from "@rlxjs/ir";
 import type { Backend } from "@rlxjs/runtime";
-import { OneOp } from "./one-op.ts";
+import { OneOp } from "../one-op.ts";
 
 // Generators of published test cases, attention by its formula in double precision, and calls of the kernel.
 
@@ -88,12 +87,12 @@ export function formula(p: Problem, q: Numbers, k: Numbers, v: Numbers, rows?: r
   return out;
 }
 
-const { addon } = loadAddon();
-
-/** The kernel on the best instruction set, or another one. */
-export function nativeBackend(threads: number, isa?: string): Backend {
-  if (!addon) throw new Error("no addon");
-  return createNativeBackend(addon, { threads, ...(isa === undefined ? {} : { isa }) });
+/** A device in two ways that give the same bits: on other numbers of threads, or with threads in another order. */
+export interface TwoWays {
+  readonly one: () => Backend;
+  readonly two: () => Backend;
+  /** Whether a query has the same bits alone as among others. */
+  readonly sameAlone: boolean;
 }
 
 export interface Operands {

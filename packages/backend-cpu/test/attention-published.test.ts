@@ -1,0 +1,4 @@
+import { attentionPublishedSuite } from "./suites/attention-published.ts";
+import { describeThreads } from "./two-ways.ts";
+
+describeThreads("best", attentionPublishedSuite);
