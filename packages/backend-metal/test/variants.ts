@@ -42,8 +42,8 @@ export const describeVariants = (title: string, tests: (variant: Variant) => voi
     for (const variant of variants) describe(variant.name, () => tests(variant));
   });
 
-/** Software Metal takes its options from the device's opening on. */
-function configured<T>({ software }: Variant, open: () => T): T {
+/** What `open` gives on a variant: software Metal takes its options when a device is opened. */
+export function configured<T>({ software }: Variant, open: () => T): T {
   if (software) addon?.software?.configure(software);
   return open();
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadAddon } from "@rlxjs/backend-cpu";
+import { loadMetalAddon } from "@rlxjs/backend-metal";
 import { define, serializeGraph } from "@rlxjs/ir";
 import { afterAll, expect, test } from "vitest";
 import { demo, rlxjs, root } from "./cli.ts";
@@ -93,10 +94,39 @@ test("inspect shows a graph file and its program", async () => {
   expect((await rlxjs(["inspect", file, "--program"])).stdout).toMatch(/^program "double"/);
 });
 
-test("devices", async () => {
-  const [info] = JSON.parse((await rlxjs(["devices", "--json"])).stdout);
-  expect(info.device).toBe("cpu");
-  expect((await rlxjs(["devices"])).stdout).toBe(`cpu  ${info.description}\n`);
+test("devices: what can be opened, and why others cannot", async () => {
+  const found: { device: string; description?: string; unavailable?: string }[] = JSON.parse((await rlxjs(["devices", "--json"])).stdout);
+  expect(found.map(({ device }) => device)).toEqual(["cpu", "metal"]);
+  const lines = found.map(({ device, description, unavailable }) => `${device}  ${description ?? `not available: ${unavailable}`}\n`);
+  expect((await rlxjs(["devices"])).stdout).toBe(lines.join(""));
+  const metal = found[1];
+  if (process.platform === "linux")
+    expect(metal?.description ?? metal?.unavailable).toMatch(/^software Metal, for testing$|npm run build:metal/);
+});
+
+test("metal is opened when it is asked for, and only then", async () => {
+  const { addon } = loadMetalAddon();
+  const result = await rlxjs(["run", "--device", "metal", "-p", prompt, "-n", "2", "--json"]);
+  if (!addon) return expect(result).toMatchObject({ code: 2, stderr: expect.stringContaining('device "metal": no addon for Metal') });
+  expect(JSON.parse(result.stdout)).toMatchObject({
+    generatedTokens: 2,
+    device: expect.stringMatching(addon.software ? /^software Metal/ : /^Apple/),
+  });
+  const cpu = JSON.parse((await rlxjs(["run", "-p", prompt, "-n", "2", "--json"])).stdout);
+  expect(cpu.device).not.toMatch(/Metal/);
+  expect(JSON.parse(result.stdout).ids).toEqual(cpu.ids);
+});
+
+test("bench counts what the GPU does", async () => {
+  if (!loadMetalAddon().addon) return expect(loadMetalAddon().reason).toContain("rlxjs_metal.node");
+  const bench = ["bench", demo, "--device", "metal", "--prompt", "4", "--gen", "3", "--rounds", "1"];
+  const { stdout } = await rlxjs([...bench, "--json"]);
+  const result = JSON.parse(stdout);
+  expect(result).toMatchObject({ commandBuffersPerToken: 1, copiedBytesPerToken: 12 });
+  // Six layers.
+  expect(result.launchesPerToken).toBeGreaterThan(6 * 8);
+  for (const key of ["gpuMicrosPerToken", "barriersPerToken", "readBandwidth", "decodeTokensPerSecond"])
+    expect(result[key]).toBeGreaterThan(0);
 });
 
 test("convert writes the demo model as it is in the repository", async () => {

@@ -1,19 +1,14 @@
-import { fileURLToPath } from "node:url";
 import { loadModel } from "@rlxjs/models-core/node";
 import "@rlxjs/backend-cpu";
 import { expect, test } from "vitest";
-import { largestDifference, openGolden } from "./golden.ts";
+import { argmax, goldenDecoders, goldenModels, largestDifference, openGolden } from "./golden.ts";
 
 /*
  * Greedy ids of the golden models with compressed caches. A cache that rounds keys and values moves logits, so a token may change where the
  * two best golden logits are closer together than that. The bound is measured where no token is chosen: twice (both logits may move) the
  * largest difference that the format makes to any logit of the prompt's rows. Where a token differs, the golden margin must be below it.
  */
-const models = fileURLToPath(new URL("../../models-core/test/fixtures/hf-models/", import.meta.url));
-const decoders = ["llama-gqa", "llama-tied-mha", "qwen3-qknorm", "mistral-swa", "gemma3-text", "qwen3-moe"];
 const formats = ["f16", "q8_0"] as const;
-
-const argmax = (row: Float32Array): number => row.indexOf(row.reduce((m, v) => Math.max(m, v)));
 
 /** By how much the best logit of a row leads. */
 function margin(row: readonly number[]): number {
@@ -21,17 +16,17 @@ function margin(row: readonly number[]): number {
   return first - second;
 }
 
-test.each(decoders)("%s: greedy ids with f16 and q8_0 caches", async (name) => {
-  const golden = await openGolden(models + name);
+test.each(goldenDecoders)("%s: greedy ids with f16 and q8_0 caches", async (name) => {
+  const golden = await openGolden(goldenModels + name);
   const [ids, greedy, goldenLogits] = [golden("long_ids"), golden("greedy_ids"), golden("greedy_logits")];
   const forced = [...ids, ...greedy.slice(0, -1)];
-  using exact = await loadModel(models + name, { kvCache: "f32" });
+  using exact = await loadModel(goldenModels + name, { kvCache: "f32" });
   const { vocabSize } = exact.config;
   const prompt = ids.length * vocabSize;
   const exactLogits = Float32Array.from((await exact.logits(forced)).values());
   const exceptions = [];
   for (const kvCache of formats) {
-    using model = await loadModel(models + name, { kvCache });
+    using model = await loadModel(goldenModels + name, { kvCache });
     const logits = Float32Array.from((await model.logits(forced)).values());
     const bound = 2 * largestDifference(logits.subarray(0, prompt), exactLogits.subarray(0, prompt));
     expect(bound).toBeGreaterThan(0);
