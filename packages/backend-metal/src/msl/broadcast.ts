@@ -2,8 +2,8 @@ import { type Dim, dimMax, mulDims, productOf } from "@rlxjs/ir";
 import type { Expr } from "../expr.ts";
 import { type Argument, uint } from "../launch.ts";
 
-/** Elements are counted in 32 bits, with room for a last threadgroup. */
-const maxElements = 2 ** 32 - 1024;
+/** Elements are counted in 32 bits, with room for one step of all threads behind the last one. */
+const maxElements = 2 ** 31;
 /** Why a result cannot be an index space; undefined when it can. */
 export const tooManyElements = (shape: readonly Dim[]): string | undefined =>
   dimMax(productOf(shape)) > maxElements ? `more than ${maxElements} elements` : undefined;

@@ -1,15 +1,15 @@
 import { type DType, hashBytes, productOf, type ScalarBody } from "@rlxjs/ir";
 import type { Operand } from "@rlxjs/runtime";
-import { ceilDiv } from "../expr.ts";
-import { constants, type Launch, read, write } from "../launch.ts";
+import { ceilDiv, max, min } from "../expr.ts";
+import { type Launch, read, write } from "../launch.ts";
 import { printBody } from "./body.ts";
 import { broadcastSpace } from "./broadcast.ts";
 import { loaded, readPointer, writePointer } from "./memory.ts";
 
-/** As in shaders/elementwise.h. */
 const threads = 256;
-/** Results from which on a thread computes several elements. */
-const manyElements = 65_536;
+/** Threadgroups that keep a GPU busy: with more elements than they have threads, a thread computes up to so many of them. */
+const enoughGroups = 256;
+const mostPerThread = 4;
 
 /** A generated function; equal texts have equal names. */
 const named = (kind: string, text: (name: string) => string): { readonly name: string; readonly text: string } => {
@@ -25,12 +25,11 @@ function kernelText(name: string, space: string, body: ScalarBody, inputs: reado
     inputs.map((d, i) => loaded(d, body.compute, `x${i}[at.of[${i}]]`)),
   );
   return [
-    '#include "elementwise.h"',
+    '#include "broadcast.h"',
+    '#include "scalar.h"',
     `kernel void ${name}(constant ${space} &shape [[buffer(0)]], ${pointers.map((p, i) => `${p} [[buffer(${i + 1})]],`).join(" ")}`,
-    "    uint group [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]]) {",
-    "  for (uint k = 0; k < ELEMENTS_PER_THREAD; k++) {",
-    "    const uint i = element_index(group, thread_index, k);",
-    "    if (i >= shape.count) return;",
+    "    uint first [[thread_position_in_grid]], uint threads [[threads_per_grid]]) {",
+    "  for (uint i = first; i < shape.count; i += threads) {",
     "    const auto at = positions(shape, i);",
     ...lines.map((line) => `    ${line}`),
     `    store_scalar(out + i, ${result});`,
@@ -56,14 +55,14 @@ export function elementwiseLaunch(body: ScalarBody, inputs: readonly Operand[], 
     ),
   );
   const count = productOf(output.shape);
-  const perThread = typeof count === "number" && count < manyElements ? 1 : 4;
+  const groups = max(min(ceilDiv(count, threads), enoughGroups), ceilDiv(count, threads * mostPerThread));
   return {
     shader: { text },
     function: name,
-    constants: constants(perThread),
+    constants: [],
     args: space.args,
     buffers: [...inputs.map((o) => read(o)), write(output)],
-    grid: { threadgroups: [ceilDiv(count, threads * perThread), 1, 1] },
+    grid: { threadgroups: [groups, 1, 1] },
     threadsPerThreadgroup: [threads, 1, 1],
   };
 }
