@@ -2,7 +2,8 @@ import { afterEach } from "vitest";
 import type { TwoWays } from "../../backend-cpu/test/suites/attention-problem.ts";
 import { backendOf, describeOnMetal, expectNoFaults, strictest, variants } from "./variants.ts";
 
-const [fastest = strictest] = variants;
+/** The one that takes least time. */
+export const [fastest = strictest] = variants;
 
 /** A suite on the variant that is fastest and on the one that tells most. */
 export const describeTwoWays = (title: string, suite: (ways: TwoWays) => void): void =>
