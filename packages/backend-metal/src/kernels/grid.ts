@@ -54,3 +54,7 @@ export const quadThreads = (n: Expr): number => Math.ceil(upperBound(n) / 4);
 /** Whether rows of n elements are whole quads, and every operand lies at a multiple of the size of four of its elements. */
 export const inQuads = (n: Dim, ...operands: readonly (Operand | undefined)[]): boolean =>
   isMultiple(n, 4) && operands.every((o) => !o || isMultiple(o.offset, 4 * dtypes[o.dtype].blockBytes));
+
+/** Elements that one threadgroup looks at where a row has many more of them, such as the logits of a vocabulary, and there are few rows. */
+export const PART = 8192;
+export const isSplit = (rows: Expr, elements: Expr): boolean => upperBound(elements) >= 2 * PART && upperBound(rows) <= 64;

@@ -14,7 +14,7 @@ import {
   write,
 } from "../launch.ts";
 import { hasF64, input, kernel, output } from "./checks.ts";
-import { teamGrid, upperBound } from "./grid.ts";
+import { isSplit, PART, teamGrid, upperBound } from "./grid.ts";
 import { lanesOf } from "./lanes.ts";
 
 /** As FoldKind of shaders/reduce.metal has them. */
@@ -96,12 +96,10 @@ function pass({ fold, reduction, x, out, part, count }: Pass): Launch {
   };
 }
 
-/** Terms per part where a result has many more of them, and there are too few results to keep a device busy. */
-const PART = 16384;
 /** Bytes of partial results, f32 or i64; 0: there is one pass. */
 function partialBytes({ kept, reduced }: Reduction): Expr {
   const [outputs, terms] = [extentOf(kept), extentOf(reduced)];
-  return upperBound(terms) < 4 * PART || upperBound(outputs) > 64 ? 0 : mul(mul(outputs, ceilDiv(terms, PART)), 8);
+  return isSplit(outputs, terms) ? mul(mul(outputs, ceilDiv(terms, PART)), 8) : 0;
 }
 const reductionOfNode = ({ attrs, inputs }: NodeView | Step): Reduction => reductionOf(inputs[0]?.shape ?? [], listAttr(attrs, "axes"));
 

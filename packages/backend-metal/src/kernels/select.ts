@@ -3,12 +3,8 @@ import { axisAttr, type NodeView, numberAttr, reasons, type Step } from "@rlxjs/
 import { ceilDiv, type Expr, mul } from "../expr.ts";
 import { type BufferArgument, constants, type Launch, type MetalKernel, read, scratch, uint, write } from "../launch.ts";
 import { input, kernel, output } from "./checks.ts";
-import { teamGrid, upperBound } from "./grid.ts";
+import { isSplit, PART, teamGrid, upperBound } from "./grid.ts";
 import { lanesOf } from "./lanes.ts";
-
-/** Elements that one threadgroup looks at where a row has many more of them, such as the logits of a vocabulary. */
-const PART = 8192;
-const isSplit = (rows: Expr, length: Expr): boolean => upperBound(length) >= 2 * PART && upperBound(rows) <= 64;
 
 /** Candidate of shaders/select.metal. */
 const CANDIDATE_BYTES = 16;

@@ -9,7 +9,11 @@ import { Tensor } from "../tensor.ts";
 import { lanes, lastExtent } from "./rules.ts";
 
 /** Exact elements: bigints for integers, doubles for floats. */
-const elements = (x: Tensor): ((i: number) => number | bigint) => (isInt(x.dtype) ? (i) => x.getInt(i) : (i) => x.values()[i] ?? 0);
+function elements(x: Tensor): (i: number) => number | bigint {
+  if (isInt(x.dtype)) return (i) => x.getInt(i);
+  const values = x.values();
+  return (i) => values[i] ?? 0;
+}
 const isNan = (v: number | bigint): boolean => typeof v === "number" && Number.isNaN(v);
 /** NaN counts as larger than everything, and as equal to itself. */
 const above = (a: number | bigint, b: number | bigint): boolean => !isNan(b) && (isNan(a) || a > b);
