@@ -1,5 +1,5 @@
-// Stored weights and activations as floats: four neighbouring elements of a row of floats, or a run of sixteen of a block format.
-// The block formats are those of GGUF, as packages/ir/src/blocks.ts describes them: blocks of 34, 18, 144, 176 and 210 bytes at even addresses.
+// Block formats of GGUF as floats, sixteen elements at a time; packages/ir/src/blocks.ts describes them. Blocks have 34, 18, 144, 176 and 210
+// bytes: those of q4_k and q5_k lie at multiples of 16, since operands begin there; the others at even addresses.
 // Decoded values are those of the reference bit for bit: every product of a scale and a code is exact in f32.
 #pragma once
 #include "common.h"
@@ -23,9 +23,8 @@ inline ulong row_bytes(uint dtype, uint k) {
   }
 }
 
-// Sixteen bytes at an even address; `wide`: at a multiple of 16.
-inline uint4 load_bytes(device const uchar *data, bool wide) {
-  if (wide) return *(device const uint4 *)data;
+// Sixteen bytes at an even address.
+inline uint4 load_bytes(device const uchar *data) {
   device const ushort *h = (device const ushort *)data;
   return uint4(h[0] | uint(h[1]) << 16, h[2] | uint(h[3]) << 16, h[4] | uint(h[5]) << 16, h[6] | uint(h[7]) << 16);
 }
@@ -46,19 +45,19 @@ struct Run {
 // Each byte less `centre`; bytes and `centre` are below 64, so none borrows from its neighbour.
 inline uint4 centred(uint4 bytes, uint centre) { return ((bytes | 0x80808080u) - centre * 0x01010101u) ^ 0x80808080u; }
 
-// Run `index` of a row of a block format. `wide`: the row begins at a multiple of 16.
-inline Run load_run(device const uchar *row, uint dtype, bool wide, uint index) {
+// Run `index` of a row of a block format.
+inline Run load_run(device const uchar *row, uint dtype, uint index) {
   Run run;
   run.minimum = 0.0f;
   if (dtype == Q8_0) {
     device const uchar *block = row + ulong(index / 2) * 34;
-    run.codes = load_bytes(block + 2 + index % 2 * 16, false);
+    run.codes = load_bytes(block + 2 + index % 2 * 16);
     run.scale = *(device const half *)block;
     return run;
   }
   if (dtype == Q4_0) {
     device const uchar *block = row + ulong(index / 2) * 18;
-    run.codes = centred(load_bytes(block + 2, false) >> (index % 2 * 4) & 0x0f0f0f0fu, 8);
+    run.codes = centred(load_bytes(block + 2) >> (index % 2 * 4) & 0x0f0f0f0fu, 8);
     run.scale = *(device const half *)block;
     return run;
   }
@@ -67,8 +66,8 @@ inline Run load_run(device const uchar *row, uint dtype, bool wide, uint index) 
     // Runs of a half of 128: low nibbles of 32 + 32 bytes, then their high nibbles; two more bits per element in 32 bytes.
     device const uchar *block = row + ulong(index / 16) * 210;
     const uint side = part / 8, quarter = part % 8 / 2, from = part % 2 * 16;
-    const uint4 low = load_bytes(block + side * 64 + quarter % 2 * 32 + from, false) >> (quarter / 2 * 4) & 0x0f0f0f0fu;
-    const uint4 high = load_bytes(block + 128 + side * 32 + from, false) >> (quarter * 2) & 0x03030303u;
+    const uint4 low = load_bytes(block + side * 64 + quarter % 2 * 32 + from) >> (quarter / 2 * 4) & 0x0f0f0f0fu;
+    const uint4 high = load_bytes(block + 128 + side * 32 + from) >> (quarter * 2) & 0x03030303u;
     run.codes = centred(low | high << 4, 32);
     run.scale = float(*(device const half *)(block + 208)) * float(as_type<char>(block[192 + part]));
     return run;
@@ -77,8 +76,8 @@ inline Run load_run(device const uchar *row, uint dtype, bool wide, uint index) 
   const uint sub = part / 2, from = part % 2 * 16;
   device const uchar *block = row + ulong(index / 16) * (dtype == Q4_K ? 144 : 176);
   device const uchar *nibbles = block + (dtype == Q4_K ? 16 : 48) + sub / 2 * 32;
-  run.codes = load_bytes(nibbles + from, wide) >> (sub % 2 * 4) & 0x0f0f0f0fu;
-  if (dtype == Q5_K) run.codes |= (load_bytes(block + 16 + from, wide) >> sub & 0x01010101u) << 4;
+  run.codes = *(device const uint4 *)(nibbles + from) >> (sub % 2 * 4) & 0x0f0f0f0fu;
+  if (dtype == Q5_K) run.codes |= (*(device const uint4 *)(block + 16 + from) >> sub & 0x01010101u) << 4;
   const float2 scales = sub_block_scales(block + 4, sub);
   run.scale = float(*(device const half *)block) * scales.x;
   run.minimum = float(*(device const half *)(block + 2)) * scales.y;
@@ -89,18 +88,4 @@ inline Run load_run(device const uchar *row, uint dtype, bool wide, uint index) 
 inline float4 decoded(Run run, uint dtype, uint j) {
   const float4 codes = float4(as_type<char4>(run.codes[j]));
   return has_minimum(dtype) ? fma(codes, float4(run.scale), float4(-run.minimum)) : codes * run.scale;
-}
-
-// Four floats from element `at` on, of which `left` (1 or more) are there: zeros stand for the others. `wide`: all four are, at a multiple
-// of their size.
-inline float4 load_floats(device const uchar *data, uint dtype, bool wide, ulong at, uint left) {
-  if (wide) {
-    if (dtype == F16) return float4(((device const half4 *)data)[at / 4]);
-    if (dtype == BF16) return as_type<float4>(uint4(((device const ushort4 *)data)[at / 4]) << 16);
-    return ((device const float4 *)data)[at / 4];
-  }
-  float4 values = float4(0.0f);
-  for (uint i = 0; i < 4; i++)
-    if (i < left) values[i] = load_float(data, dtype, at + i);
-  return values;
 }

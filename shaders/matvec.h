@@ -35,16 +35,16 @@ inline LaneSums<X> lane_sums(device const uchar *x, uint x_count, device const u
     if (first >= k) break;
     Run runs[W];
     if (is_block(W_TYPE))
-      UNROLL for (uint r = 0; r < W; r++) runs[r] = load_run(w + min(r, w_count - 1) * row_bytes(W_TYPE, k), W_TYPE, W_WIDE, first / RUN);
+      UNROLL for (uint r = 0; r < W; r++) runs[r] = load_run(w + min(r, w_count - 1) * row_bytes(W_TYPE, k), W_TYPE, first / RUN);
     UNROLL for (uint j = 0; j < 4; j++) {
       const uint at = first + j * step;
       if (at >= k) break;
       float4 xs[X];
-      UNROLL for (uint m = 0; m < X; m++) xs[m] = load_floats(x, X_TYPE, X_WIDE, ulong(min(m, x_count - 1)) * k + at, k - at);
+      UNROLL for (uint m = 0; m < X; m++) xs[m] = quad_of_row(x, X_TYPE, X_WIDE, min(m, x_count - 1), k, at);
       UNROLL for (uint r = 0; r < W; r++) {
         float4 ws;
         if (is_block(W_TYPE)) ws = decoded(runs[r], W_TYPE, j);
-        else ws = load_floats(w, W_TYPE, W_WIDE, ulong(min(r, w_count - 1)) * k + at, k - at);
+        else ws = quad_of_row(w, W_TYPE, W_WIDE, min(r, w_count - 1), k, at);
         UNROLL for (uint m = 0; m < X; m++) sums.at[r][m] = multiply_add(ws, xs[m], sums.at[r][m]);
       }
     }

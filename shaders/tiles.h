@@ -25,10 +25,9 @@ struct Rows {
   bool wide;
   uint count, k;
   void load(uint row, uint from, uint quads, thread float4 *values) const {
-    const ulong start = ulong(min(row, count - 1)) * k;
     for (uint q = 0; q < quads; q++) {
       const uint at = from + 4 * q;
-      values[q] = at < k ? load_floats(data, dtype, wide, start + at, k - at) : float4(0.0f);
+      values[q] = at < k ? quad_of_row(data, dtype, wide, min(row, count - 1), k, at) : float4(0.0f);
     }
   }
   // Which row and which values of the 64 x 32 are this thread's.
@@ -42,7 +41,7 @@ struct Weights {
   void load(uint row, uint from, uint quads, thread float4 *values) const {
     if (!is_block(W_TYPE)) return floats.load(row, from, quads, values);
     device const uchar *start = floats.data + min(row, floats.count - 1) * row_bytes(W_TYPE, floats.k);
-    const Run run = load_run(start, W_TYPE, W_WIDE, from / RUN);
+    const Run run = load_run(start, W_TYPE, from / RUN);
     for (uint q = 0; q < 4; q++) values[q] = decoded(run, W_TYPE, q);
   }
   uint row(uint thread_index) const { return floats.row(thread_index); }

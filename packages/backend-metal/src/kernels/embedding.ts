@@ -1,14 +1,21 @@
-import { dtypeCode, productOf } from "@rlxjs/ir";
-import { reasons, type Step } from "@rlxjs/runtime";
+import { type Dim, dtypeCode, productOf } from "@rlxjs/ir";
+import { type Operand, reasons, type Step } from "@rlxjs/runtime";
 import { ceilDiv, max } from "../expr.ts";
 import { constants, type Launch, type MetalKernel, read, slot, status, uint, write } from "../launch.ts";
 import { hasF64, input, kernel, output } from "./checks.ts";
-import { threadGrid } from "./grid.ts";
+import { inQuads, threadGrid } from "./grid.ts";
 import { wrongIndex } from "./indices.ts";
-import { readsWide } from "./routine.ts";
 
 /** Elements that a thread of shaders/embedding.metal converts. */
 const RUN = 16;
+
+/** Function constants 0 to 3. */
+const conversion = (w: Operand, width: Dim, out: Operand): (number | boolean)[] => [
+  dtypeCode(w.dtype),
+  inQuads(width, w),
+  dtypeCode(out.dtype),
+  inQuads(width, out),
+];
 
 function embedding(step: Step): readonly Launch[] {
   const [table, ids, out] = [input(step, 0), input(step, 1), output(step)];
@@ -17,7 +24,7 @@ function embedding(step: Step): readonly Launch[] {
     {
       shader: { file: "embedding" },
       function: "embedding",
-      constants: constants(dtypeCode(table.dtype), readsWide(table, width), dtypeCode(out.dtype), dtypeCode(ids.dtype)),
+      constants: constants(...conversion(table, width, out), dtypeCode(ids.dtype)),
       args: [uint(extent), uint(width), slot],
       buffers: [read(table), read(ids), write(out), status("atomic")],
       // Ids are checked even where rows are empty.
@@ -33,7 +40,7 @@ function dequantize(step: Step): readonly Launch[] {
     {
       shader: { file: "embedding" },
       function: "dequantize",
-      constants: constants(dtypeCode(w.dtype), readsWide(w, width), dtypeCode(out.dtype), dtypeCode("u32")),
+      constants: constants(...conversion(w, width, out), dtypeCode("u32")),
       args: [uint(width)],
       buffers: [read(w), write(out)],
       ...threadGrid(ceilDiv(width, RUN), productOf(w.shape.slice(0, -1))),

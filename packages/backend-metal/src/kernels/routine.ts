@@ -1,4 +1,4 @@
-import { type Dim, dimMax, dimMin, dtypeCode, isBlock, isFloat, isMultiple, type TensorType } from "@rlxjs/ir";
+import { type Dim, dimMax, dimMin, dtypeCode, isFloat, type TensorType } from "@rlxjs/ir";
 import { type Operand, type OperandView, reasons, type Step } from "@rlxjs/runtime";
 import { type Expr, max, min, mul, sub } from "../expr.ts";
 import type { Launch, MetalKernel, Refusal } from "../launch.ts";
@@ -86,15 +86,11 @@ export const notFloats = (...operands: readonly (TensorType | undefined)[]): str
 };
 
 const code = (operand: Operand | undefined): number => dtypeCode(operand?.dtype ?? "f32");
-/** Whether rows of k weights can be read 16 bytes at a time: of the block formats, those whose blocks are whole multiples of that. */
-export const readsWide = (w: Operand, k: Dim): boolean =>
-  isBlock(w.dtype) ? (w.dtype === "q4_k" || w.dtype === "q5_k") && isMultiple(w.offset, 16) : inQuads(k, w);
-
 /** Function constants 0 to 6: see shaders/linear.h. */
 export const operandConstants = (x: Operand, w: Operand, k: Dim, out: Operand, bias?: Operand): (number | boolean)[] => [
   ...[x, w, out].map(code),
   inQuads(k, x),
-  readsWide(w, k),
+  inQuads(k, w),
   bias !== undefined,
   code(bias),
 ];
