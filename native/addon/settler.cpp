@@ -24,9 +24,19 @@ void Settler::close() {
   open_ = false;
 }
 
+namespace {
+
+// Not in a worker that is being terminated: there every call into JavaScript fails.
+bool can_run(Napi::Env env) {
+  napi_value global, found;
+  return napi_get_global(env, &global) == napi_ok && napi_get_named_property(env, global, "Object", &found) == napi_ok;
+}
+
+}  // namespace
+
 void Settler::call(Napi::Env env, Napi::Function, Settler* settler, Task* raw) {
   const std::unique_ptr<Task> task(raw);
-  if (static_cast<napi_env>(env) == nullptr) return;
+  if (static_cast<napi_env>(env) == nullptr || !can_run(env)) return;
   if (--settler->pending_ == 0) settler->queue_.Unref(env);
   (*task)(env);
 }

@@ -3,6 +3,7 @@ import { type Dim, dim, Tensor } from "@rlxjs/ir";
 import { constants, float, type Launch, type MetalPlan, read, readWrite, slot, status, uint, write } from "@rlxjs/backend-metal";
 import type { Operand, Program, ProgramBuffer, RunCall, Step } from "@rlxjs/runtime";
 import { MetalDevice, type MetalDeviceOptions } from "../src/device.ts";
+import { encodePlan } from "../src/encode.ts";
 import { MetalExecutable } from "../src/executable.ts";
 import { loadMetalAddon, type MetalAddon, type SoftwareOptions } from "../src/addon.ts";
 
@@ -138,6 +139,13 @@ export class HandMade {
   get plan(): MetalPlan {
     const libraries = [{ label: "hand-made", source: this.source }];
     return { libraries, pipelines: this.#pipelines, launches: this.#launches, slots: this.#slots };
+  }
+
+  /** What native code is given, without weights. */
+  get encoded() {
+    const { words, functions } = encodePlan(this.program, this.plan);
+    const labels = this.program.steps.map((step) => step.op);
+    return { words: [...words], functions, libraries: this.plan.libraries, labels, bound: this.program.buffers.map(() => null) };
   }
 
   load(device: MetalDevice, bound: readonly (Uint8Array<ArrayBuffer> | undefined)[] = this.#buffers.map(() => undefined)): MetalExecutable {
