@@ -29,6 +29,8 @@ const softwareVariants: readonly Variant[] = [false, true].flatMap((check) =>
 export const variants: readonly Variant[] = addon && !addon.software ? [{ name: "the machine's GPU" }] : softwareVariants;
 /** For tests that are about the host and not about kernels: one that tells most. */
 export const strictest = variants.at(-1) ?? { name: "none" };
+/** For tests of whole models, after the kernels' own. */
+export const fastest = variants[0] ?? strictest;
 
 /** Tests that need a Metal device. Where there is none they say so, and how to get one; in CI that is a failure. */
 export function describeOnMetal(title: string, tests: () => void): void {

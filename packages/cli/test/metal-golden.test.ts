@@ -1,12 +1,11 @@
 import { type LoadOptions, loadModel } from "@rlxjs/models-core/node";
 import { afterEach, expect, test } from "vitest";
-import { configured, describeOnMetal, expectNoFaults, strictest, variants } from "../../backend-metal/test/variants.ts";
+import { configured, describeOnMetal, expectNoFaults, fastest, strictest } from "../../backend-metal/test/variants.ts";
 import { demo, root } from "./cli.ts";
 import { expectGoldenDecoder, expectGoldenEncoder, goldenDecoders, goldenModels, largestDifference, openGolden } from "./golden.ts";
 import "@rlxjs/backend-cpu";
 
-const fast = variants[0] ?? strictest;
-const onMetal = (path: string, options: LoadOptions, variant = fast) =>
+const onMetal = (path: string, options: LoadOptions, variant = fastest) =>
   configured(variant, () => loadModel(path, { ...options, device: "metal" }));
 const peakOf = (values: readonly number[]): number => Math.max(...values.map(Math.abs));
 const bound = 2e-3;
@@ -15,10 +14,10 @@ afterEach(expectNoFaults);
 
 describeOnMetal("golden models on metal", () => {
   test.each(goldenDecoders)("%s: logits of Hugging Face transformers, by prefill and by decode", (name) =>
-    configured(fast, () => expectGoldenDecoder(name, { device: "metal" }, bound)),
+    configured(fastest, () => expectGoldenDecoder(name, { device: "metal" }, bound)),
   );
 
-  test("bert-encoder: hidden states and means", () => configured(fast, () => expectGoldenEncoder({ device: "metal" }, bound)));
+  test("bert-encoder: hidden states and means", () => configured(fastest, () => expectGoldenEncoder({ device: "metal" }, bound)));
 
   // What rounding keys and values does to logits is measured on the CPU; on metal it may do twice that, since both logits move.
   test.each(goldenDecoders)("%s: with an f16 cache as near as rounding it allows, and the same greedy ids", async (name) => {
@@ -56,6 +55,6 @@ describeOnMetal("golden models on metal", () => {
       for await (const piece of model.generate("Once upon a time, there was", { maxTokens: 8 })) chosen.push(...piece.ids);
       return chosen;
     };
-    expect(await configured(fast, () => ids({ device: "metal" }))).toEqual(await ids({}));
+    expect(await configured(fastest, () => ids({ device: "metal" }))).toEqual(await ids({}));
   });
 });

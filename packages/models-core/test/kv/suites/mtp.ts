@@ -12,7 +12,13 @@ import {
 } from "../../speculative/block-model.ts";
 import type { OpenSession } from "../../../../runtime/test/suites/open-session.ts";
 
-export async function bucketedMtpSuite(open: OpenSession): Promise<void> {
+/** Where the past is. */
+type Form = Pick<RunnerOptions, "past" | "where">;
+const allForms = (["padded", "symbolic", "state"] as const).flatMap((past) =>
+  (["host", "resident"] as const).map((where): Form => ({ past, where })),
+);
+
+export async function bucketedMtpSuite(open: OpenSession, forms: readonly Form[] = allForms): Promise<void> {
   const weights = blockWeights();
   const maskId = 6;
   const block = 4;
@@ -58,9 +64,6 @@ export async function bucketedMtpSuite(open: OpenSession): Promise<void> {
     ).flat();
   }
 
-  const forms = (["padded", "symbolic", "state"] as const).flatMap((past) =>
-    (["host", "resident"] as const).map((where) => ({ past, where })),
-  );
   const runnerOf = (options: Pick<RunnerOptions, "past" | "where"> & { readonly batch?: number }): BlockRunner =>
     blockRunner(session, { ...options, block, weights });
   /** Rows [batch, n, width] from position `from` on, per layer keys and values. */

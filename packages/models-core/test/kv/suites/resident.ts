@@ -4,46 +4,52 @@ import { buckets, decodeLoop, greedy, maxDifference } from "../decode-loop.ts";
 import { kvDimsOf } from "../tiny-model.ts";
 import type { OpenSession } from "../../../../runtime/test/suites/open-session.ts";
 
-export async function residentKvSuite(open: OpenSession): Promise<void> {
+export async function residentKvSuite(
+  open: OpenSession,
+  shapes = [
+    { batch: 2, kvHeads: [2, 2] },
+    { batch: 3, kvHeads: [4, 1] },
+  ],
+): Promise<void> {
   const session = await open();
   afterAll(() => session[Symbol.dispose]());
 
   const forms = ["padded", "symbolic", "state"] as const;
 
   describe.each(forms)("%s past", (past) => {
-    test.each([
-      { batch: 2, kvHeads: [2, 2] },
-      { batch: 3, kvHeads: [4, 1] },
-    ])("rows on the device are those on the host (batch $batch): rollover, sync, truncate, go on", async ({ batch, kvHeads }) => {
-      using host = decodeLoop(session, { past, kvHeads, batch }, { where: "host" });
-      using device = decodeLoop(session, { past, kvHeads, batch }, { where: "resident" });
-      let ids = [1, 6, 11].slice(0, batch);
-      const steps = async (count: number) => {
-        for (let i = 0; i < count; i++) {
-          const [a, b] = [await host.step(ids), await device.step(ids)];
-          expect(maxDifference(a.logits.values(), b.logits.values())).toBeLessThan(1e-5);
-          ids = greedy(a.logits);
-        }
-      };
-      const same = () => {
-        syncGpuKvToHost(device.kv);
-        expect([device.kv.pastLen, device.kv.hostLen]).toEqual([host.kv.pastLen, host.kv.pastLen]);
-        for (const layers of ["layersK", "layersV"] as const)
-          for (const [i, rows] of host.kv[layers].entries()) expect(maxDifference(rows, device.kv[layers][i] ?? [])).toBeLessThan(1e-5);
-      };
-      await steps(7);
-      expect(device.kv.hostLen).toBe(0);
-      expect(() => device.kv.layersK).toThrow("positions 0 to 6 on a device: sync them first");
-      same();
-      await steps(6);
-      expect(device.kv.hostLen).toBe(7);
-      for (const { kv } of [host, device]) kv.truncate(10);
-      await steps(3);
-      same();
-      for (const { kv } of [host, device]) kv.truncate(2);
-      await steps(18);
-      same();
-    });
+    test.each(shapes)(
+      "rows on the device are those on the host (batch $batch): rollover, sync, truncate, go on",
+      async ({ batch, kvHeads }) => {
+        using host = decodeLoop(session, { past, kvHeads, batch }, { where: "host" });
+        using device = decodeLoop(session, { past, kvHeads, batch }, { where: "resident" });
+        let ids = [1, 6, 11].slice(0, batch);
+        const steps = async (count: number) => {
+          for (let i = 0; i < count; i++) {
+            const [a, b] = [await host.step(ids), await device.step(ids)];
+            expect(maxDifference(a.logits.values(), b.logits.values())).toBeLessThan(1e-5);
+            ids = greedy(a.logits);
+          }
+        };
+        const same = () => {
+          syncGpuKvToHost(device.kv);
+          expect([device.kv.pastLen, device.kv.hostLen]).toEqual([host.kv.pastLen, host.kv.pastLen]);
+          for (const layers of ["layersK", "layersV"] as const)
+            for (const [i, rows] of host.kv[layers].entries()) expect(maxDifference(rows, device.kv[layers][i] ?? [])).toBeLessThan(1e-5);
+        };
+        await steps(7);
+        expect(device.kv.hostLen).toBe(0);
+        expect(() => device.kv.layersK).toThrow("positions 0 to 6 on a device: sync them first");
+        same();
+        await steps(6);
+        expect(device.kv.hostLen).toBe(7);
+        for (const { kv } of [host, device]) kv.truncate(10);
+        await steps(3);
+        same();
+        for (const { kv } of [host, device]) kv.truncate(2);
+        await steps(18);
+        same();
+      },
+    );
 
     test("a token is one native call; the host gives ids and reads logits, and no row of the cache leaves the device", async () => {
       const [batch, kvHeads] = [3, [2, 1]];
