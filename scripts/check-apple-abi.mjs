@@ -16,7 +16,7 @@ const out = join(root, ".cache", "apple-abi");
 function systemHeaders() {
   const { stderr: said, error } = spawnSync(compiler, ["-x", "c++", "-E", "-v", "/dev/null"], { encoding: "utf8" });
   if (error) throw new Error(`${compiler} was not found; it comes with: ${installCommand}`);
-  const [, list = ""] = /search starts here:\n([^]*?)End of search list/.exec(said) ?? [];
+  const [, list = ""] = /search starts here:\n(.*?)End of search list/s.exec(said) ?? [];
   return list.split("\n").flatMap((line) => (line.startsWith(" /") ? [line.trim()] : []));
 }
 

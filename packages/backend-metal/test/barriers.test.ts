@@ -171,6 +171,19 @@ describeOnMetal("barriers", () => {
     expectNoFaults();
   });
 
+  test("atomic operations of several launches go on together", () => {
+    using device = openDevice();
+    const make = new HandMade();
+    const total = make.buffer("state", [1]);
+    const counting = { buffers: [use(total, { access: "atomic", begin: 0, end: 4 })], grid: { threads: [100, 1, 1] } } as const;
+    make.launch("count", counting).launch("count", counting);
+    using loaded = make.load(device);
+    const state = device.allocate(4);
+    loaded.runSync(call(0, [], [], { states: [state] }));
+    expect([state.bytes[0], state.bytes[1], loaded.stats().gpu?.barriers]).toEqual([9900 % 256, Math.floor(9900 / 256), 0]);
+    expectNoFaults();
+  });
+
   test.skipIf(!theAddon().software)("software Metal reports a dependency that is not declared", () => {
     using device = openDevice({ check: true });
     const make = new HandMade();

@@ -20,6 +20,24 @@ function slow(device: MetalDevice, times = 200): MetalExecutable {
 }
 
 describeOnMetal("runs", () => {
+  test("a program runs in one command buffer, with barriers where launches depend on each other", async () => {
+    using device = openDevice();
+    const make = new HandMade();
+    const [x, a, b, y] = [make.buffer("input"), make.arena(), make.arena(), make.buffer("output")];
+    make.scale(x, a, 2).scale(x, b, 3).accumulate(a, b).scale(b, y, 1);
+    using loaded = make.load(device);
+    const out = bytes(12);
+    await loaded.run(call(3, [f32(1, 2, 3)], [out]));
+    expect(values(out)).toEqual([5, 10, 15]);
+    const { gpu, ...stats } = loaded.stats();
+    expect(stats).toMatchObject({ runs: 1, nativeCalls: 1, hostSteps: 0 });
+    expect(gpu).toMatchObject({ commandBuffers: 1, waits: 1, launches: 4, barriers: 2, copiedBytes: 24 });
+    expect(gpu?.gpuMicros).toBeGreaterThan(0);
+    loaded.runSync(call(2, [f32(4, 5)], [out]));
+    expect(values(out)).toEqual([20, 25, 15]);
+    expectNoFaults();
+  });
+
   test("many executables of a device run in the order in which they were asked to", async () => {
     using device = openDevice({ check: false });
     const state = device.allocate(4096 * 4);
