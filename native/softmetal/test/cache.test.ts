@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
 import { compile } from "../tool/compile.mjs";
+import { hostArchitecture, newestVersion } from "../tool/flags.mjs";
+import { compileText } from "../tool/serve.mjs";
 import { describeWithToolchain } from "./toolchain.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "softmetal-cache-"));
@@ -43,6 +45,26 @@ describeWithToolchain("the cache of compiled kernels", () => {
     expect(second.library).not.toBe(first.library);
     expect(third.library).toBe(second.library); // X is not used: the preprocessed source is the same
     expect(dirname(String(second.library))).toBe(dirname(String(first.library)));
+  });
+
+  test("the server knows a text again without a compiler, unless it includes files", async () => {
+    const request = { id: 1, name: "text", check: false, define: [], architecture: hostArchitecture(), version: newestVersion };
+    const text = { ...request, source: "kernel void k(device float *o [[buffer(0)]]) { *o = 3; }\n" };
+    const including = {
+      ...request,
+      source: `#include "${join(folder, "value.h")}"\nkernel void k(device float *o [[buffer(0)]]) { *o = VALUE; }\n`,
+    };
+    const { library } = await compileText(text, cache);
+    expect((await compileText(including, cache)).library).toBeDefined();
+    const { PATH } = process.env;
+    process.env.PATH = "";
+    try {
+      expect(await compileText(text, cache)).toEqual({ library, log: "" });
+      await expect(compileText({ ...text, check: true }, cache)).rejects.toThrow("clang-19 cannot be run");
+      await expect(compileText(including, cache)).rejects.toThrow("clang-19 cannot be run");
+    } finally {
+      process.env.PATH = PATH;
+    }
   });
 
   test("a source that is no file is named in errors", async () => {

@@ -50,9 +50,7 @@ const cases: Record<string, Case> = {
     checked: [`bounds planted.metal:157: write of 4 bytes beyond a threadgroup array by thread (32,0,0) ${group}`],
   },
   misaligned_load: {
-    checked: [
-      `bounds planted.metal:164: an address 2 bytes beyond a multiple of 8, which its type needs, by thread (0,0,0) ${group}`,
-    ],
+    checked: [`bounds planted.metal:164: an address 2 bytes beyond a multiple of 8, which its type needs, by thread (0,0,0) ${group}`],
   },
   private_array_overrun: {
     buffers: { 0: "y", 1: u32(5) },

@@ -30,6 +30,15 @@ function filesIn(folders, ending) {
     .sort();
 }
 
+/** Which headers the files of a folder may include, so that a change there builds them anew: their own and those of the layers below. */
+const layers = ["runtime", "objc", "include"];
+
+/** @param {string} path */
+function headersOf(path) {
+  const layer = layers.findIndex((name) => path.startsWith(join(home, name)));
+  return filesIn(layers.slice(0, layer < 0 ? layers.length : layer + 1), ".h");
+}
+
 /**
  * Builds what has changed, two files at a time.
  * @param {{ folders: string[], sources?: string[], shared?: boolean, cache?: string, architecture?: Architecture, name: string }} what `folders` of this one
@@ -39,11 +48,13 @@ function filesIn(folders, ending) {
 export async function build({ folders, sources = [], shared = false, cache = defaultCache, architecture = hostArchitecture(), name }) {
   const folder = join(cache, `runtime-${architecture}`);
   const target = targets[architecture];
-  const headers = [...filesIn(["runtime", "objc", "include"], ".h"), join(home, "shim", "abi.h")];
-  const common = hash(...headers.map((path) => readFileSync(path)), ...flags, ...objectiveC, target);
+  const common = [join(home, "shim", "abi.h"), join(include, "softmetal_testing.h")];
   const units = [...filesIn(folders, ".cpp"), ...sources];
   // Paths count: a program finds the source tool by that of its own source.
-  const objects = units.map((path) => join(folder, `${hash(common, path, readFileSync(path))}-${basename(path)}.o`));
+  const objects = units.map((path) => {
+    const files = [...headersOf(path), ...common, path].map((file) => readFileSync(file));
+    return join(folder, `${hash(path, ...files, ...flags, ...objectiveC, target)}-${basename(path)}.o`);
+  });
   const waiting = units.map((path, i) => ({ path, object: objects[i] }));
   const worker = async () => {
     for (let unit = waiting.pop(); unit !== undefined; unit = waiting.pop()) {

@@ -16,7 +16,8 @@
 #define NS_ASSUME_NONNULL_BEGIN _Pragma("clang assume_nonnull begin")
 #define NS_ASSUME_NONNULL_END _Pragma("clang assume_nonnull end")
 #define NS_ENUM(TYPE, NAME) enum NAME : TYPE NAME; enum NAME : TYPE
-#define NS_OPTIONS(TYPE, NAME) enum NAME : TYPE NAME; enum __attribute__((flag_enum)) NAME : TYPE
+// In C++ a set of options is its integer type, so that options can be combined.
+#define NS_OPTIONS(TYPE, NAME) TYPE NAME; enum __attribute__((flag_enum)) : NAME
 #define NS_RETURNS_RETAINED __attribute__((ns_returns_retained))
 #define NS_RETURNS_INNER_POINTER __attribute__((objc_returns_inner_pointer))
 #define NS_NOESCAPE __attribute__((noescape))

@@ -135,23 +135,12 @@ API_AVAILABLE(macos(15.0))
 @end
 
 FOUNDATION_EXPORT NSErrorDomain const MTLCommandBufferErrorDomain;
-FOUNDATION_EXPORT NSErrorUserInfoKey const MTLCommandBufferEncoderInfoErrorKey;
 typedef NS_ENUM(NSUInteger, MTLCommandBufferError){
     MTLCommandBufferErrorNone = 0,         MTLCommandBufferErrorInternal = 1,        MTLCommandBufferErrorTimeout = 2,    MTLCommandBufferErrorPageFault = 3,
     MTLCommandBufferErrorAccessRevoked = 4, MTLCommandBufferErrorNotPermitted = 7,    MTLCommandBufferErrorOutOfMemory = 8, MTLCommandBufferErrorInvalidResource = 9,
     MTLCommandBufferErrorMemoryless = 10,  MTLCommandBufferErrorDeviceRemoved = 11, MTLCommandBufferErrorStackOverflow = 12,
 };
 typedef NS_OPTIONS(NSUInteger, MTLCommandBufferErrorOption){MTLCommandBufferErrorOptionNone = 0, MTLCommandBufferErrorOptionEncoderExecutionStatus = 1 << 0};
-typedef NS_ENUM(NSInteger, MTLCommandEncoderErrorState){
-    MTLCommandEncoderErrorStateUnknown = 0, MTLCommandEncoderErrorStateCompleted = 1, MTLCommandEncoderErrorStateAffected = 2,
-    MTLCommandEncoderErrorStatePending = 3, MTLCommandEncoderErrorStateFaulted = 4,
-};
-
-@protocol MTLCommandBufferEncoderInfo <NSObject>
-@property(readonly, nonatomic) NSString *label;
-@property(readonly, nonatomic) NSArray<NSString *> *debugSignposts;
-@property(readonly, nonatomic) MTLCommandEncoderErrorState errorState;
-@end
 
 @interface MTLCommandBufferDescriptor : NSObject <NSCopying>
 @property(readwrite, nonatomic) BOOL retainedReferences;

@@ -133,6 +133,7 @@ class Methods {
     const Method method = givesOwnership(name) ? reinterpret_cast<Method>(&Entry<F, true, Self, R, A...>::call)
                                                : reinterpret_cast<Method>(&Entry<F, false, Self, R, A...>::call);
     table[selectorKey(name, Entry<F, false, Self, R, A...>::signature())] = method;
+    table[selectorKey(name, "")] = method;  // for selectors without types: @selector(...), enumeration
   }
   // ARC's method families.
   static bool givesOwnership(const std::string &name);

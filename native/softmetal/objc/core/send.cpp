@@ -39,7 +39,7 @@ Method find(const void *receiver, const char *key) {
 const char *otherSignature(const Class &start, const char *name) {
   for (const Class *c = &start; c != nullptr; c = c->superclass)
     for (const auto &[key, method] : methodsOf(*c))
-      if (strcmp(key, name) == 0) return key;
+      if (strcmp(key, name) == 0 && !signatureOfKey(key).empty()) return key;
   return nullptr;
 }
 
@@ -55,7 +55,7 @@ bool Methods::givesOwnership(const std::string &name) {
 }
 
 bool respondsTo(const void *receiver, const Selector *selector) {
-  return receiver != nullptr && (find(receiver, selector->name) != nullptr || otherSignature(classOf(receiver), selector->name) != nullptr);
+  return receiver != nullptr && find(receiver, selectorKey(selector->name, "")) != nullptr;
 }
 
 }  // namespace softmetal::objc

@@ -1,4 +1,6 @@
 // NSNumber and NSURL.
+#include <variant>
+
 #include "string.h"
 
 namespace softmetal::objc {
@@ -6,19 +8,19 @@ namespace softmetal::objc {
 class Number : public Object {
  public:
   static ClassPair objc;
-  explicit Number(long integer) : Object(objc), integer_(integer), real_(static_cast<double>(integer)) {}
-  explicit Number(double real) : Object(objc), integer_(static_cast<long>(real)), real_(real), is_real_(true) {}
+  using Value = std::variant<long, unsigned long, double>;
+  explicit Number(Value value) : Object(objc), value_(value) {}
   template <class T>
   T as() const {
-    return is_real_ ? static_cast<T>(real_) : static_cast<T>(integer_);
+    return std::visit([](auto value) { return static_cast<T>(value); }, value_);
   }
-  std::string string() const { return is_real_ ? std::to_string(real_) : std::to_string(integer_); }
+  std::string string() const {
+    return std::visit([](auto value) { return std::to_string(value); }, value_);
+  }
   static void define(Methods &methods, Methods &class_methods);
 
  private:
-  long integer_;
-  double real_;
-  bool is_real_ = false;
+  Value value_;
 };
 
 class Url : public Object {
@@ -36,7 +38,8 @@ namespace {
 template <class T>
 Ref<Number> number(T value) {
   if constexpr (std::is_floating_point_v<T>) return make<Number>(static_cast<double>(value));
-  else return make<Number>(static_cast<long>(value));
+  else if constexpr (std::is_signed_v<T>) return make<Number>(static_cast<long>(value));
+  else return make<Number>(static_cast<unsigned long>(value));
 }
 Ref<Url> fileUrl(std::string path) { return make<Url>(path); }
 }  // namespace

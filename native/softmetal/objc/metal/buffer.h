@@ -16,7 +16,8 @@ class Buffer : public Object {
   static void define(Methods &methods, Methods &class_methods);
 
  private:
-  void *address() const { return contents(); }
+  // The host sees no private memory.
+  void *address() const { return storageMode() == 2 ? nullptr : contents(); }
   std::string label() const { return label_; }
   void setLabel(std::string label) { label_ = std::move(label); }
   Ref<Device> device() const { return device_; }

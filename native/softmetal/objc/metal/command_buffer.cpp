@@ -26,6 +26,13 @@ std::mutex &execution() {
   return mutex;
 }
 
+// Sources without a file have the name that the device gave them; debug information puts the compiler's folder in front.
+std::string placeOf(const std::string &file) {
+  const std::string name = std::string("/") + kSourceName;
+  const bool is_source = file.size() > name.size() && file.compare(file.size() - name.size(), name.size(), name) == 0;
+  return is_source ? kSourceName : file;
+}
+
 constexpr const char *kLost = "lost";
 
 // MTLCommandBufferError
@@ -138,7 +145,7 @@ void CommandBuffer::executeCommands() {
   }
   for (size_t i = 0; i < sm_fault_count(device); ++i) {
     const sm_fault fault = sm_fault_at(device, i);
-    faults_.push_back({fault.kind, fault.kernel, fault.file, fault.message, fault.line});
+    faults_.push_back({fault.kind, fault.kernel, placeOf(fault.file), fault.message, fault.line});
     objc::record(faults_.back());
   }
   sm_clear_faults(device);

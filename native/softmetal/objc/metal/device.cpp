@@ -102,7 +102,7 @@ Ref<Library> Device::newLibrary(void *source, CompileOptions *options, void *err
     return nullptr;
   }
   if (isLost()) return failed(kLibraryInternal, "the device is lost");
-  CompileRequest request{text(source), "program_source", {}, options_.check != 0};
+  CompileRequest request{text(source), kSourceName, {}, options_.check != 0};
   if (options != nullptr) {
     request.define = options->definitions();
     request.version = options->metalVersion();

@@ -22,6 +22,8 @@ struct Size {
 
 constexpr unsigned long kMaxBufferLength = 1ul << 36;
 constexpr unsigned long kMaxThreadgroupMemory = 32768;
+// Under which sources are compiled and named in errors, as Apple's compiler does.
+constexpr const char *kSourceName = "program_source";
 
 class Device : public Object {
  public:

@@ -97,9 +97,11 @@ void ComputeEncoder::dispatch(const char *method, Size grid, Size threadgroup, b
   if (!pipeline_) return fail(name + " without a pipeline state");
   for (const unsigned long extent : {grid.width, grid.height, grid.depth, threadgroup.width, threadgroup.height, threadgroup.depth})
     if (extent == 0 || extent > UINT32_MAX) return fail(name + ": an extent is " + number(extent));
-  const unsigned long threads = threadgroup.width * threadgroup.height * threadgroup.depth;
-  if (threads > pipeline_->maxThreads())
-    return fail(name + ": " + number(threads) + " threads per threadgroup, the pipeline allows " + number(pipeline_->maxThreads()));
+  // Two extents of 32 bits do not overflow; the third is compared with what is left.
+  const unsigned long most = pipeline_->maxThreads(), area = threadgroup.width * threadgroup.height;
+  if (area > most || threadgroup.depth > most / area)
+    return fail(name + ": " + number(threadgroup.width) + " x " + number(threadgroup.height) + " x " + number(threadgroup.depth) +
+                " threads per threadgroup, the pipeline allows " + number(most));
   DispatchCommand command{};
   command.pipeline = pipeline_;
   command.dispatch.pipeline = pipeline_->pipeline();
