@@ -56,8 +56,8 @@ class Replay::UnderWay {
   size_t shares_ = 1;
 };
 
-Replay::Replay(std::shared_ptr<GpuDevice> device, std::string name, Program program, std::vector<std::string> labels)
-    : device_(std::move(device)), name_(std::move(name)), program_(std::move(program)), labels_(std::move(labels)) {}
+Replay::Replay(std::shared_ptr<GpuDevice> device, std::string name, Program program, std::vector<std::string> labels, bool labelled)
+    : device_(std::move(device)), name_(std::move(name)), program_(std::move(program)), labels_(std::move(labels)), labelled_(labelled) {}
 
 void Replay::start(const Call& call, const DeviceMemory& memory, Done done) {
   Outcome refused;
@@ -98,7 +98,9 @@ void Replay::encode(bool trace, const std::shared_ptr<UnderWay>& run) {
       commands->barrier();
       counts_.barriers++;
     }
+    if (labelled_) commands->push_label(labels_[launch.step]);
     encode_launch(*commands, launch);
+    if (labelled_) commands->pop_label();
     counts_.launches++;
   }
   commit();

@@ -34,8 +34,8 @@ class Replay {
   using Pipelines = std::vector<std::shared_ptr<GpuPipeline>>;
   using Done = std::function<void(const Outcome&)>;
 
-  // `labels`: of the steps.
-  Replay(std::shared_ptr<GpuDevice> device, std::string name, Program program, std::vector<std::string> labels);
+  // `labels`: of the steps. `labelled`: captures and reports show them.
+  Replay(std::shared_ptr<GpuDevice> device, std::string name, Program program, std::vector<std::string> labels, bool labelled);
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
 
@@ -70,6 +70,7 @@ class Replay {
   const std::string name_;
   const Program program_;
   const std::vector<std::string> labels_;
+  const bool labelled_;
   Pipelines pipelines_;
   std::optional<Prepared> prepared_;
   std::shared_ptr<GpuBuffer> arena_, status_, nothing_;

@@ -14,7 +14,8 @@ namespace rlx::metal {
 // An opened device and the runs that are under way on it.
 class Core {
  public:
-  Core(std::shared_ptr<GpuDevice> device, size_t max_mapped) : device(std::move(device)), memory(this->device, max_mapped) {}
+  Core(std::shared_ptr<GpuDevice> device, size_t max_mapped, bool labelled)
+      : device(std::move(device)), memory(this->device, max_mapped), labelled(labelled) {}
   ~Core() { stop(); }
   // Wait for what is under way; nothing begins any more.
   void stop();
@@ -26,6 +27,7 @@ class Core {
 
   const std::shared_ptr<GpuDevice> device;
   DeviceMemory memory;
+  const bool labelled;  // launches are named by their steps
 
  private:
   Settler settler_;

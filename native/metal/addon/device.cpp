@@ -28,7 +28,7 @@ namespace {
 
 class Device : public Napi::ObjectWrap<Device> {
  public:
-  // new Device(maxMappedBytes): at most so many bytes of a mapped file lie in one buffer; 0: as many as the device can.
+  // new Device(maxMappedBytes, labels): at most so many bytes of a mapped file lie in one buffer; 0: as many as the device can.
   explicit Device(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     std::string error;
     const auto device = GpuDevice::open(error);
@@ -38,7 +38,7 @@ class Device : public Napi::ObjectWrap<Device> {
     }
     const auto asked = static_cast<size_t>(info[0].ToNumber().DoubleValue());
     const size_t most = device->limits().max_buffer_bytes;
-    core_ = std::make_shared<Core>(device, asked > 0 ? std::min(asked, most) : most);
+    core_ = std::make_shared<Core>(device, asked > 0 ? std::min(asked, most) : most, info[1].ToBoolean());
     napi_add_env_cleanup_hook(info.Env(), shut_down, core_.get());
   }
   ~Device() override { close_core(Env()); }

@@ -7,8 +7,8 @@ namespace {
 
 // Shared by the JavaScript object and its runs.
 struct Loaded {
-  Loaded(std::shared_ptr<GpuDevice> device, std::string name, Program program, std::vector<std::string> labels)
-      : replay(std::move(device), std::move(name), std::move(program), std::move(labels)) {}
+  Loaded(const Core& core, std::string name, Program program, std::vector<std::string> labels)
+      : replay(core.device, std::move(name), std::move(program), std::move(labels), core.labelled) {}
   Replay replay;
   bool busy = false;  // on the JavaScript thread
 };
@@ -170,7 +170,7 @@ Napi::Value load_program(const std::shared_ptr<Core>& core, const Napi::Callback
   if (labels.size() != program.steps) return rlx::fail(env, "expected one label per step");
   Replay::Pipelines pipelines;
   if (!compile(*core->device, program, libraries, pipelines, failure)) return fail(env, failure);
-  auto loaded = std::make_shared<Loaded>(core->device, info[0].ToString().Utf8Value(), std::move(program), std::move(labels));
+  auto loaded = std::make_shared<Loaded>(*core, info[0].ToString().Utf8Value(), std::move(program), std::move(labels));
   if (!loaded->replay.init(std::move(pipelines), spans_of(info[5]), core->memory, failure)) return fail(env, failure);
   const Napi::Object object = env.GetInstanceData<Napi::FunctionReference>()->New({});
   Executable::Unwrap(object)->adopt(env, core, std::move(loaded));

@@ -3,9 +3,13 @@ import { type LoadedAddon, type MappingAddon, NativeAddon } from "@rlxjs/runtime
 
 /** The native addon, as native/metal/addon exports it: the only place where its types are stated. */
 export interface MetalAddon extends MappingAddon {
-  /** Opens the system's device. `maxMappedBytes`: at most so many bytes of a mapped file lie in one buffer; 0: as many as the device can. */
+  /**
+   * Opens the system's device. `maxMappedBytes`: at most so many bytes of a mapped file lie in one buffer; 0: as many as the device can.
+   * `labels`: launches are named by their steps.
+   */
   readonly Device: new (
     maxMappedBytes: number,
+    labels: boolean,
   ) => NativeDevice;
   /** On Linux only, where there is no Metal. */
   readonly software?: SoftwareMetal;

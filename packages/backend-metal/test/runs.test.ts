@@ -126,6 +126,17 @@ describeOnMetal("runs", () => {
     expectNoFaults();
   });
 
+  test("labels change nothing but what captures show", () => {
+    using device = openDevice({}, { labels: true });
+    const make = new HandMade();
+    const [x, a, y] = [make.buffer("input"), make.arena(), make.buffer("output")];
+    using loaded = make.scale(x, a, 2).scale(a, y, 2).load(device);
+    const out = bytes(8);
+    loaded.runSync(call(2, [f32(1, 2)], [out]));
+    expect(values(out)).toEqual([4, 8]);
+    expectNoFaults();
+  });
+
   test("more steps than a queue takes command buffers", () => {
     using device = openDevice({ check: false });
     using loaded = slow(device, 150);
@@ -191,7 +202,7 @@ if (isMainThread && (how === "terminate" || how === "leave open")) {
   const { Device } = require(${JSON.stringify(addon)});
   const { words, functions, libraries, labels, bound } = ${JSON.stringify(encoded)};
   const say = (text) => (parentPort ? parentPort.postMessage(text) : console.log(text));
-  const loaded = new Device(0).load("slow", Float64Array.from(words), functions, libraries, labels, bound);
+  const loaded = new Device(0, false).load("slow", Float64Array.from(words), functions, libraries, labels, bound);
   const inputs = [new Uint8Array(4096 * 4)];
   loaded.run({ extents: Float64Array.of(4096), inputs, outputs: [], states: [] }).then(() => say("ended"));
   say("begun");
