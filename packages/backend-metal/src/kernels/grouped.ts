@@ -4,7 +4,6 @@ import { add, ceilDiv, div, type Expr, max, min, mul, sub } from "../expr.ts";
 import { constants, type Launch, read, scratch, slot, status, uint, write } from "../launch.ts";
 import type { Finished } from "../msl/epilogue.ts";
 import { hasF64 } from "./checks.ts";
-import { wrongIndex } from "./indices.ts";
 import {
   atLeast,
   type Call,
@@ -82,5 +81,4 @@ export const groupedRoutine: Routine = {
     return begins + order;
   },
   launches,
-  refusal: wrongIndex,
 };

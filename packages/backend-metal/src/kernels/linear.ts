@@ -2,6 +2,7 @@ import { productOf } from "@rlxjs/ir";
 import { reasons } from "@rlxjs/runtime";
 import { ceilDiv, mul } from "../expr.ts";
 import { constants, type Launch, type MetalKernel, read, uint, write } from "../launch.ts";
+import { hasF64 } from "./checks.ts";
 import { convRoutine } from "./conv.ts";
 import { groupedRoutine } from "./grouped.ts";
 import { matmulRoutine } from "./matmul.ts";
@@ -20,7 +21,6 @@ import {
   TILE_ROWS,
   TILE_THREADS,
 } from "./routine.ts";
-import { hasF64 } from "./checks.ts";
 
 /** shaders/linear.metal. Weights of every stored form, which need not be constants. */
 function launches(call: Call): readonly Launch[] {

@@ -1,10 +1,11 @@
 import { type Dim, dimMax, dimMin, dtypeCode, isFloat, type TensorType } from "@rlxjs/ir";
-import { type Operand, type OperandView, reasons, type Step } from "@rlxjs/runtime";
+import { type Operand, type OperandView, reasons } from "@rlxjs/runtime";
 import { type Expr, max, min, mul, sub } from "../expr.ts";
-import type { Launch, MetalKernel, Refusal } from "../launch.ts";
+import type { Launch, MetalKernel } from "../launch.ts";
 import { type EpilogueParts, epilogueParts, type Finished, finished, finishedNode, unfinishable } from "../msl/epilogue.ts";
 import { hasF64, kernel, output } from "./checks.ts";
 import { inQuads } from "./grid.ts";
+import { wrongIndex } from "./indices.ts";
 
 /** A step as its routine sees it, with what it writes. */
 export interface Call extends Finished<Operand> {
@@ -17,7 +18,6 @@ export interface Routine {
   accepts(node: Finished<OperandView>): true | string;
   scratchBytes?(node: Finished<OperandView>): number;
   launches(call: Call): readonly Launch[];
-  refusal?(step: Step, refusal: Refusal): string;
 }
 
 /** A launch of `file` whose results the call's epilogue finishes: its operands are bound behind the launch's own. */
@@ -67,7 +67,8 @@ export function routineKernels(routines: readonly Routine[]): readonly MetalKern
         const inner = finished(step);
         return routineOf(inner.op).launches({ ...inner, out: output(step) });
       },
-      refusal: (step, refused) => routineOf(finished(step).op).refusal?.(step, refused) ?? "wrong operands",
+      // Of routines only grouped_linear refuses anything: experts.
+      refusal: wrongIndex,
     });
   return [...byOp.keys(), "with_epilogue"].map(make);
 }
