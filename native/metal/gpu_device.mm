@@ -36,16 +36,12 @@ class MetalDevice final : public GpuDevice {
 
   std::shared_ptr<GpuLibrary> library(const std::string& label, const std::string& source, std::string& error) override {
     @autoreleasepool {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      std::weak_ptr<MetalLibrary>& known = libraries_[source];
-      if (auto library = known.lock()) return library;
+      if (auto known = find(source)) return known;
       id<MTLLibrary> compiled = compile_library(device_, label, source, error);
-      if (compiled == nil) {
-        libraries_.erase(source);
-        return nullptr;
-      }
+      if (compiled == nil) return nullptr;
       auto library = std::make_shared<MetalLibrary>(device_, compiled);
-      known = library;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      libraries_[source] = library;
       keep(library);
       return library;
     }
@@ -58,6 +54,12 @@ class MetalDevice final : public GpuDevice {
     if (buffer == nil) return nullptr;
     buffer.label = string_of(label);
     return std::make_shared<MetalBuffer>(buffer, residency_);
+  }
+
+  std::shared_ptr<MetalLibrary> find(const std::string& source) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto known = libraries_.find(source);
+    return known == libraries_.end() ? nullptr : known->second.lock();
   }
 
   // The latest ones stay for the next program, though nobody uses them at the moment.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <thread>
 
 #include "addon.h"
 
@@ -139,17 +140,26 @@ std::vector<std::string> strings_of(const Napi::Value& list) {
 }
 
 bool compile(GpuDevice& device, const Program& program, const Napi::Array& libraries, Replay::Pipelines& pipelines, Failure& failure) {
-  std::vector<std::shared_ptr<GpuLibrary>> compiled;
+  struct Compilation {
+    std::string label, source, error;
+    std::shared_ptr<GpuLibrary> library;
+  };
+  std::vector<Compilation> compilations(libraries.Length());
+  std::vector<std::thread> threads;
   for (uint32_t i = 0; i < libraries.Length(); i++) {
     const auto library = libraries.Get(i).As<Napi::Object>();
-    const auto label = library.Get("label").ToString().Utf8Value();
-    std::string error;
-    compiled.push_back(device.library(label, library.Get("source").ToString().Utf8Value(), error));
-    if (!compiled.back()) return failure.set(Failure::Kind::shader, "library \"" + label + "\" does not compile:\n" + error);
+    Compilation& c = compilations[i];
+    c.label = library.Get("label").ToString().Utf8Value();
+    c.source = library.Get("source").ToString().Utf8Value();
+    // The system compiles several at a time, each in a process of its own.
+    threads.emplace_back([&device, &c] { c.library = device.library(c.label, c.source, c.error); });
   }
+  for (std::thread& thread : threads) thread.join();
+  for (const Compilation& c : compilations)
+    if (!c.library) return failure.set(Failure::Kind::shader, "library \"" + c.label + "\" does not compile:\n" + c.error);
   for (const Pipeline& p : program.pipelines) {
     std::string error;
-    pipelines.push_back(compiled[p.library]->pipeline(p.function, p.constants, error));
+    pipelines.push_back(compilations[p.library].library->pipeline(p.function, p.constants, error));
     if (!pipelines.back()) return failure.set(Failure::Kind::shader, "function \"" + p.function + "\": " + error);
   }
   return true;
