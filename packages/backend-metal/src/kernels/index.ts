@@ -1,7 +1,4 @@
 import type { MetalKernel } from "../launch.ts";
-import { selectKernels } from "./select.ts";
-import { routeKernels } from "./route.ts";
-import { reduceKernels } from "./reduce.ts";
 import { attentionKernels } from "./attention.ts";
 import { copyKernels } from "./copy.ts";
 import { elementwiseKernels } from "./elementwise.ts";
@@ -10,7 +7,10 @@ import { gatherKernels } from "./gather.ts";
 import { kvKernels } from "./kv.ts";
 import { linearKernels } from "./linear.ts";
 import { normKernels } from "./norm.ts";
+import { reduceKernels } from "./reduce.ts";
 import { ropeKernels } from "./rope.ts";
+import { routeKernels } from "./route.ts";
+import { selectKernels } from "./select.ts";
 
 /** By op; the first that accepts a node takes it. */
 export const metalKernels: readonly MetalKernel[] = [
