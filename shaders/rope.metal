@@ -8,8 +8,7 @@ constant uint HEADS_PER_THREAD [[function_constant(3)]];
 
 struct RopeArgs {
   uint heads, dim;
-  uint half_dim;    // pairs of a head that turn; the values behind them stay
-  uint table_rows;  // as many as rows of x, or as tokens of each sequence
+  RopeTable table;  // its rows: as many as x has, or as each sequence has tokens
 };
 
 // One pair, or one value that stays, along x, heads along y, rows along z. A thread does the same to several heads, with one look into the table.
@@ -17,16 +16,16 @@ kernel void rope(constant RopeArgs &args [[buffer(0)]], device const uchar *x [[
                  device const uchar *sines [[buffer(3)]], device uchar *out [[buffer(4)]], uint3 at [[thread_position_in_grid]]) {
   const uint begin = at.y * HEADS_PER_THREAD, end = min(begin + HEADS_PER_THREAD, args.heads);
   const ulong row = ulong(at.z) * args.heads;
-  if (at.x >= args.half_dim) {
+  if (at.x >= args.table.half_dim) {
     for (uint head = begin; head < end; ++head) {
-      const ulong place = (row + head) * args.dim + args.half_dim + at.x;
+      const ulong place = (row + head) * args.dim + args.table.half_dim + at.x;
       store_float(out, TYPE, place, load_float(x, TYPE, place));
     }
     return;
   }
-  const ulong angle = ulong(at.z % args.table_rows) * args.half_dim + at.x;
+  const ulong angle = ulong(at.z % args.table.rows) * args.table.half_dim + at.x;
   const float cosine = load_float(cosines, TABLE_TYPE, angle), sine = load_float(sines, TABLE_TYPE, angle);
-  const uint2 pair = pair_at(INTERLEAVED, args.half_dim, at.x);
+  const uint2 pair = pair_at(INTERLEAVED, args.table.half_dim, at.x);
   for (uint head = begin; head < end; ++head) {
     const ulong place = (row + head) * args.dim;
     const float2 turned = rotate_pair(load_float(x, TYPE, place + pair.x), load_float(x, TYPE, place + pair.y), cosine, sine);

@@ -36,6 +36,7 @@ test("which samples run on references", () => {
       "attention: 4 of 99",
       "linear: 21 of 129",
       "grouped_linear: 6 of 34",
+      "rope_kv_write_pair: 18 of 18",
       "scatter: 8 of 81",
       "with_epilogue: 3 of 27",
     ]

@@ -17,6 +17,7 @@ import {
   runReference,
   Tensor,
   type Value,
+  writtenSlots,
 } from "@rlxjs/ir";
 import { describe, expect, test } from "vitest";
 
@@ -56,7 +57,9 @@ describe("a decomposition computes what the reference does, within the bound", (
       const attrs = checkAttrs(def, (sample.attrs ?? {}) as AttrRecord);
       const slots = slotsOf(def, sample.inputs as never);
       const g = graphBuilder(def.name);
-      const values = slots.map((t, slot) => t && g.input(`x${slot}`, t.dtype, t.shape));
+      const written = writtenSlots(def);
+      const kindOf = (slot: number) => (written.includes(slot) ? "state" : "input");
+      const values = slots.map((t, slot) => t && g[kindOf(slot)](`x${slot}`, t.dtype, t.shape));
       const result = def.decompose?.(g, namedInputs<Value>(def, values) as never, attrs as never) as
         | Value
         | Record<string, Value>
@@ -66,7 +69,13 @@ describe("a decomposition computes what the reference does, within the bound", (
       const names = def.outputs as readonly string[];
       for (const name of names) g.output(name, names.length === 1 ? (result as Value) : ((result as Record<string, Value>)[name] as Value));
       const outs = evaluateGraph((g as GraphBuilder).build(), {
-        inputs: Object.fromEntries(slots.flatMap((t, slot) => (t ? [[`x${slot}`, t]] : []))),
+        inputs: Object.fromEntries(slots.flatMap((t, slot) => (t && kindOf(slot) === "input" ? [[`x${slot}`, t]] : []))),
+        states: new Map(
+          written.flatMap((slot) => {
+            const t = slots[slot];
+            return t ? [[`x${slot}`, Tensor.fromBytes(t.dtype, t.shape, t.bytes.slice())] as const] : [];
+          }),
+        ),
       });
       const expected = references(def, slots, attrs);
       const got = names.map((n) => outs[n] as Tensor);

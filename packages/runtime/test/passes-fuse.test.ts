@@ -281,6 +281,38 @@ test("a read of a state never moves past its write", () => {
   `);
 });
 
+test("keys turn on their way into a cache, unless others read them or the cache has other heads", () => {
+  const graph = define("keys", (g) => {
+    const [x, pos] = [g.input("x", "f32", [1, seq, 8]), g.input("pos", "i32", [])];
+    const [cos, sin] = [g.input("cos", "f32", [seq, 2]), g.input("sin", "f32", [seq, 2])];
+    const write = (name: string, k: Value, headDim: number): readonly Value[] => {
+      const [kCache, vCache] = ["k", "v"].map((which) => g.state(`${which}${name}`, "f16", [1, 16, 8])) as [Value, Value];
+      const { k: keys, v } = g.kvWritePair(kCache, vCache, k, x, pos, { headDim, ring: true });
+      return [keys, v];
+    };
+    const rope = (interleaved: boolean): Value => g.rope(x, cos, sin, { headDim: 4, interleaved });
+    const read = rope(true);
+    const [k0, v0] = write("0", rope(false), 4);
+    const [k1, v1] = write("1", g.neg(read), 4);
+    const [k2, v2] = write("2", g.rope(g.neg(x), cos, sin, { headDim: 4 }), 8);
+    const [k3, v3] = write("3", read, 4);
+    return Object.fromEntries(Object.entries({ k0, v0, k1, v1, k2, v2, k3, v3 }).flatMap(([name, v]) => (v ? [[name, v]] : [])));
+  });
+  const { ops, why, graph: out } = fused(graph);
+  expect(ops.filter((op) => op.includes("rope") || op.includes("kv"))).toEqual([
+    ...["rope", "rope_kv_write_pair", "kv_write_pair", "rope", "kv_write_pair", "kv_write_pair"],
+  ]);
+  expect(text(out).match(/rope_kv_write_pair.*/)?.[0]).toMatchInlineSnapshot(
+    `"rope_kv_write_pair(%4, %5, %0, %0, %2, %3, %1, _, _, _) {headDim: 4, interleaved: false, layout: "token", ring: true, trim: false} : f16[1, 16, 8], f16[1, 16, 8]"`,
+  );
+  expect(why.filter((w) => w.startsWith("rope"))).toMatchInlineSnapshot(`
+    [
+      "rope + kv write: multi-consumer: the result of node 12 (rope) has other readers",
+    ]
+  `);
+  expect(fused(graph, without("rope_kv_write_pair")).ops).not.toContain("rope_kv_write_pair");
+});
+
 test("without fusion, results keep every bit", () => {
   const graph = llama({ layers: 2, width: 24, heads: 4, kvHeads: 2, hidden: 40, vocab: 50, capacity: 8 });
   const { before, after } = fused(graph, kernelsFor(), { fuse: false });

@@ -2,7 +2,7 @@ import { type Dim, dimEquals, dtypeCode, dtypes, isMultiple, mulDims, productOf 
 import { type NodeView, type Operand, reasons, type Step } from "@rlxjs/runtime";
 import { ceilDiv, div, type Expr, max, min, mul, product } from "../expr.ts";
 import { constants, type Launch, type MetalKernel, type Refusal, read, slot, status, uint, write } from "../launch.ts";
-import { input, kernel, output } from "./checks.ts";
+import { hasF64, input, kernel, output } from "./checks.ts";
 import {
   type Cache,
   cacheArguments,
@@ -17,6 +17,7 @@ import {
   sourceOf,
   stride,
 } from "./kv-plan.ts";
+import { ropeArguments } from "./rope.ts";
 
 const THREADS = 256;
 
@@ -33,7 +34,13 @@ interface Side extends Cache {
   readonly items: Expr;
 }
 
-function sideOf(step: Step, x: Operand, out: Operand, headDim: unknown): Side {
+/** Tables by which keys turn on their way. */
+interface Rope {
+  readonly cos: Operand;
+  readonly sin: Operand;
+}
+
+function sideOf(step: Step, x: Operand, out: Operand, headDim: unknown, rope?: Rope): Side {
   const head = step.attrs.layout === "head";
   const xHead = step.attrs.xLayout === "head";
   const q8 = out.dtype === "q8_0";
@@ -41,17 +48,17 @@ function sideOf(step: Step, x: Operand, out: Operand, headDim: unknown): Side {
   const given = typeof headDim === "number" ? headDim : undefined;
   const [sequences = 0, a = 0, b = 0, c = 0] = out.shape;
   // A token is one vector where heads lie side by side in the source and in the cache.
-  const whole = !head && !xHead && !q8;
+  const whole = !head && !xHead && !q8 && !rope;
   const dim = whole ? width : (given ?? (xHead ? x.shape[3] : head ? c : undefined) ?? width);
   const heads = whole || dimEquals(dim, width) ? 1 : div(width, max(1, dim));
-  const how = sharing(x, out, dim);
+  const how = sharing(x, out, dim, rope !== undefined);
   return { x, out, sequences, capacity: head ? b : a, heads, dim, ...how, items: product([rows, tokens, heads, how.perHead]) };
 }
 
-function sharing(x: Operand, out: Operand, dim: Dim): { unit: number; perHead: Expr } {
+function sharing(x: Operand, out: Operand, dim: Dim, turns: boolean): { unit: number; perHead: Expr } {
   if (out.dtype === "q8_0") return { unit: 1, perHead: mul(32, ceilDiv(dim, 32)) };
   const [from, to] = [dtypes[x.dtype].blockBytes, dtypes[out.dtype].blockBytes];
-  if (x.dtype === out.dtype) {
+  if (x.dtype === out.dtype && !turns) {
     const bytes = mulDims(dim, from);
     const unit = moveUnit(bytes, x.offset, out.offset);
     return { unit, perHead: div(bytes, unit) };
@@ -61,12 +68,12 @@ function sharing(x: Operand, out: Operand, dim: Dim): { unit: number; perHead: E
 }
 
 /** A step as shaders/kv_write.metal takes it: K, and V where there is one. */
-function writeLaunch(step: Step, sides: readonly Side[]): Launch {
+function writeLaunch(step: Step, sides: readonly Side[], firstPlace = 2 * sides.length, rope?: Rope): Launch {
   const { attrs } = step;
   const [k, v] = sides;
   if (!k) throw new TypeError(`step ${step.op}: expected a cache`);
   const xHead = attrs.xLayout === "head";
-  const places = placesOf(step, 2 * sides.length);
+  const places = placesOf(step, firstPlace);
   const written = sides.map((s) => s.out);
   const overlap = firstOverlap(
     written,
@@ -82,6 +89,7 @@ function writeLaunch(step: Step, sides: readonly Side[]): Launch {
       xHead,
       v !== undefined,
       ...[k, v ?? k].flatMap(({ x, out, unit }) => [dtypeCode(x.dtype), dtypeCode(out.dtype), unit]),
+      ...[rope !== undefined, dtypeCode(rope?.cos.dtype ?? "f32"), attrs.interleaved === true],
     ),
     args: [
       slot,
@@ -89,8 +97,18 @@ function writeLaunch(step: Step, sides: readonly Side[]): Launch {
       ...both.flatMap(cacheArguments),
       ...both.map((s) => uint(s.items)),
       ...both.map((s) => uint(s.perHead)),
+      ...ropeArguments(rope?.cos),
     ],
-    buffers: [write(k.out), write(v?.out), read(k.x), read(v?.x), ...placeBuffers(places), status("readWrite")],
+    buffers: [
+      write(k.out),
+      write(v?.out),
+      read(k.x),
+      read(v?.x),
+      ...placeBuffers(places),
+      status("readWrite"),
+      read(rope?.cos),
+      read(rope?.sin),
+    ],
     grid: { threadgroups: [groupsOf(max(k.items, v?.items ?? 0), THREADS), 1, sides.length] },
     threadsPerThreadgroup: [THREADS, 1, 1],
   };
@@ -167,6 +185,16 @@ export const kvWriteKernels: readonly MetalKernel[] = [
       return [
         writeLaunch(step, [sideOf(step, input(step, 2), output(step), headDim), sideOf(step, input(step, 3), output(step, 1), valueDim)]),
       ];
+    },
+    refusal: (step, refusal) => kvRefusal(step, refusal, pair),
+  }),
+  kernel("rope_kv_write_pair", {
+    accepts: ({ inputs }) => reasons(hasF64(...inputs)),
+    launches: (step) => {
+      const { headDim, valueDim = headDim } = step.attrs;
+      const rope = { cos: input(step, 4), sin: input(step, 5) };
+      const [k, v] = [sideOf(step, input(step, 2), output(step), headDim, rope), sideOf(step, input(step, 3), output(step, 1), valueDim)];
+      return [writeLaunch(step, [k, v], 6, rope)];
     },
     refusal: (step, refusal) => kvRefusal(step, refusal, pair),
   }),

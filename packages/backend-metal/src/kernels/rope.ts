@@ -1,11 +1,17 @@
 import { dtypeCode, productOf } from "@rlxjs/ir";
-import { numberAttr, reasons, type Step } from "@rlxjs/runtime";
+import { numberAttr, type Operand, reasons, type Step } from "@rlxjs/runtime";
 import { ceilDiv, div, type Expr, mul } from "../expr.ts";
-import { constants, float, type Launch, type MetalKernel, read, uint, write } from "../launch.ts";
+import { type Argument, constants, float, type Launch, type MetalKernel, read, uint, write } from "../launch.ts";
 import { hasF64, input, kernel, output } from "./checks.ts";
 
 /** Heads that share a look into the table. */
 const HEADS_PER_THREAD = 4;
+
+/** RopeTable of shaders/rope.h: pairs of a head that turn, and rows of the table. */
+export const ropeArguments = (table: Operand | undefined): Argument[] => [
+  uint(table?.shape.at(-1) ?? 0),
+  uint(productOf(table?.shape.slice(0, -1) ?? [])),
+];
 
 function ropeLaunch(step: Step): Launch {
   const [x, cosine, sine, out] = [input(step, 0), input(step, 1), input(step, 2), output(step)];
@@ -17,7 +23,7 @@ function ropeLaunch(step: Step): Launch {
     shader: { file: "rope" },
     function: "rope",
     constants: constants(dtypeCode(x.dtype), dtypeCode(cosine.dtype), step.attrs.interleaved === true, HEADS_PER_THREAD),
-    args: [uint(heads), uint(dim), uint(half), uint(productOf(cosine.shape.slice(0, -1)))],
+    args: [uint(heads), uint(dim), ...ropeArguments(cosine)],
     buffers: [read(x), read(cosine), read(sine), write(out)],
     grid: { threads: [dim - half, ceilDiv(heads, HEADS_PER_THREAD), mul(batch, tokens)] },
     threadsPerThreadgroup: [32, 4, 2],

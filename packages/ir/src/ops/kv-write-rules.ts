@@ -124,3 +124,47 @@ function vectorStore(out: Tensor, x: Tensor, dim: number): (to: number, from: nu
     for (let d = 0; d < dim; d++) out.set(to * dim + d, values[from * dim + d] ?? 0);
   };
 }
+
+const keys = { cache: "kCache", x: "k", headDim: "headDim" };
+const values = { cache: "vCache", x: "v", headDim: "valueDim" };
+
+/** Operands of a write of K and V, besides its places. */
+export interface KvPairOperands<V> {
+  readonly kCache: V;
+  readonly vCache: V;
+  readonly k: V;
+  readonly v: V;
+}
+interface PairAttrs extends KvPlaceAttrs {
+  readonly headDim?: number | undefined;
+  readonly valueDim?: number | undefined;
+}
+function pairs<V>({ kCache, vCache, k, v }: KvPairOperands<V>, { headDim, valueDim }: PairAttrs): { k: KvPair<V>; v: KvPair<V> } {
+  return {
+    k: { names: keys, cache: kCache, x: k, headDim },
+    v: { names: values, cache: vCache, x: v, headDim: valueDim ?? headDim },
+  };
+}
+
+/** The type rules of a write of K and V, by any op. */
+export function inferKvWritePair(op: string, operands: KvPairOperands<TensorType>, places: KvPlaces<TensorType>, attrs: PairAttrs) {
+  const both = pairs(operands, attrs);
+  const infer = (pair: typeof both.k) => inferKvWrite(op, pair, places, attrs);
+  return { k: infer(both.k), v: infer(both.v) };
+}
+
+/** Check both writes, then do them. */
+export function runKvWritePair(
+  op: string,
+  operands: KvPairOperands<Tensor>,
+  places: KvPlaces<Tensor>,
+  attrs: PairAttrs,
+  out: { readonly k: Tensor; readonly v: Tensor },
+): void {
+  const both = pairs(operands, attrs);
+  const targets = [
+    { ...both.k, out: out.k },
+    { ...both.v, out: out.v },
+  ];
+  runKvWrites(op, targets, places, attrs);
+}

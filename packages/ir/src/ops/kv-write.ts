@@ -1,11 +1,9 @@
 import { attr, defineOp, input } from "../op.ts";
 import { kvPlaceAttrs, kvPlaces } from "./kv-plan.ts";
-import { inferKvWrite, type KvPair, runKvWrites } from "./kv-write-rules.ts";
+import { inferKvWrite, inferKvWritePair, runKvWritePair, runKvWrites } from "./kv-write-rules.ts";
 import { kvPairSamples, kvWriteSamples } from "./kv-write-samples.ts";
 
 const single = { cache: "cache", x: "x", headDim: "headDim" };
-const keys = { cache: "kCache", x: "k", headDim: "headDim" };
-const values = { cache: "vCache", x: "v", headDim: "valueDim" };
 
 export const kvWrite = defineOp({
   name: "kv_write",
@@ -24,23 +22,6 @@ export const kvWrite = defineOp({
   samples: kvWriteSamples,
 });
 
-interface PairOperands<V> {
-  readonly kCache: V;
-  readonly vCache: V;
-  readonly k: V;
-  readonly v: V;
-}
-interface PairDims {
-  readonly headDim?: number | undefined;
-  readonly valueDim?: number | undefined;
-}
-function pairs<V>({ kCache, vCache, k, v }: PairOperands<V>, { headDim, valueDim }: PairDims): { k: KvPair<V>; v: KvPair<V> } {
-  return {
-    k: { names: keys, cache: kCache, x: k, headDim },
-    v: { names: values, cache: vCache, x: v, headDim: valueDim ?? headDim },
-  };
-}
-
 export const kvWritePair = defineOp({
   name: "kv_write_pair",
   doc:
@@ -50,18 +31,8 @@ export const kvWritePair = defineOp({
   attrs: { headDim: attr.int.optional, valueDim: attr.int.optional, ...kvPlaceAttrs },
   outputs: ["k", "v"],
   traits: { writes: ["kCache", "vCache"] },
-  infer: ({ kCache, vCache, k, v, ...places }, attrs) => {
-    const both = pairs({ kCache, vCache, k, v }, attrs);
-    const infer = (pair: typeof both.k) => inferKvWrite("kv_write_pair", pair, places, attrs);
-    return { k: infer(both.k), v: infer(both.v) };
-  },
-  reference: ({ kCache, vCache, k, v, ...places }, attrs, out) => {
-    const both = pairs({ kCache, vCache, k, v }, attrs);
-    const targets = [
-      { ...both.k, out: out.k },
-      { ...both.v, out: out.v },
-    ];
-    runKvWrites("kv_write_pair", targets, places, attrs);
-  },
+  infer: ({ kCache, vCache, k, v, ...places }, attrs) => inferKvWritePair("kv_write_pair", { kCache, vCache, k, v }, places, attrs),
+  reference: ({ kCache, vCache, k, v, ...places }, attrs, out) =>
+    runKvWritePair("kv_write_pair", { kCache, vCache, k, v }, places, attrs, out),
   samples: kvPairSamples,
 });

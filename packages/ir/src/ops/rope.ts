@@ -1,12 +1,12 @@
-import { dimEquals, shapeEquals } from "../dim.ts";
-import { AttrError, ShapeError } from "../errors.ts";
+import { ShapeError } from "../errors.ts";
 import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input } from "../op.ts";
 import { floatDTypes, intDTypes, randomTensor } from "../samples.ts";
-import { sameDType, showType } from "../shape.ts";
+import { showType } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { decomposeRope } from "./rope-decompose.ts";
-import { expectRank, headsOf, product } from "./rules.ts";
+import { inferRope, rotatedMagnitude, rotateHeads } from "./rope-rules.ts";
+import { expectRank } from "./rules.ts";
 
 export const ropeTable = defineOp({
   name: "rope_table",
@@ -65,45 +65,14 @@ export const rope = defineOp({
     accumulate: {
       dtype: "f32",
       length: () => 2,
-      magnitude: ({ x, cos, sin }) => {
-        const m = maxAbs(x) * (maxAbs(cos) + maxAbs(sin));
+      magnitude: (inputs) => {
+        const m = rotatedMagnitude(inputs);
         return () => m;
       },
     },
   },
-  infer: ({ x, cos, sin }, { headDim }) => {
-    expectRank("rope", "x", x, 3);
-    headsOf("rope", "x", x, headDim);
-    sameDType("rope", [cos, sin]);
-    if (!shapeEquals(cos.shape, sin.shape))
-      throw new ShapeError("rope", `sin: expected the shape of cos ${showType(cos)}, got ${showType(sin)}`);
-    const want = x.shape.slice(cos.shape.length === 3 ? 0 : 1, 2);
-    if (cos.shape.length !== want.length + 1 || !want.every((d, i) => dimEquals(d, cos.shape[i] ?? -1)))
-      throw new ShapeError("rope", `cos: expected [${x.shape[1]}, R/2] or [${x.shape[0]}, ${x.shape[1]}, R/2], got ${showType(cos)}`);
-    const half = cos.shape.at(-1);
-    if (typeof half !== "number" || 2 * half > headDim)
-      throw new AttrError("rope", `headDim: expected at least twice the last extent of cos ${showType(cos)}, got ${headDim}`);
-    return x;
-  },
-  reference: ({ x, cos, sin }, { headDim, interleaved }, out) => {
-    const [, s = 0, width = 0] = x.shape;
-    const half = cos.shape.at(-1) ?? 0;
-    const [xv, cv, sv] = [x.values(), cos.values(), sin.values()];
-    const perBatch = cos.shape.length === 3;
-    const result = Float64Array.from(xv);
-    for (let row = 0; row < product(x.shape.slice(0, 2)); row++) {
-      const table = (perBatch ? row : row % s) * half;
-      for (let head = row * width; head < (row + 1) * width; head += headDim)
-        for (let i = 0; i < half; i++) {
-          const a = head + (interleaved ? 2 * i : i);
-          const b = head + (interleaved ? 2 * i + 1 : i + half);
-          const [c, sn] = [cv[table + i] ?? 0, sv[table + i] ?? 0];
-          result[a] = (xv[a] ?? 0) * c - (xv[b] ?? 0) * sn;
-          result[b] = (xv[b] ?? 0) * c + (xv[a] ?? 0) * sn;
-        }
-    }
-    for (let i = 0; i < result.length; i++) out.set(i, result[i] ?? 0);
-  },
+  infer: (inputs, { headDim }) => inferRope("rope", "x", inputs, headDim),
+  reference: (inputs, attrs, out) => rotateHeads(inputs, attrs, out),
   decompose: decomposeRope,
   samples: (rng) =>
     floatDTypes.flatMap((d) =>

@@ -26,6 +26,7 @@ export { region } from "./region.ts";
 export { residualLayerNorm, residualRmsNorm } from "./residual-norm.ts";
 export { rmsNorm } from "./rms-norm.ts";
 export { rope, ropeTable } from "./rope.ts";
+export { ropeKvWritePair } from "./rope-kv-write.ts";
 export { scatter } from "./scatter.ts";
 export { argmax, argmin, topk } from "./select.ts";
 export { expand, reshape, transpose } from "./shape-ops.ts";

@@ -29,6 +29,21 @@ const residual =
     return { def, inputs: [x, other, ...match.root.inputs.slice(1)], attrs: match.root.attrs, results: [sum, result(match.root)] };
   };
 
+/** rope(k) on its way into the cache, where heads lie side by side in k. */
+const turnedKeys = ({ root, values, node }: Match<"kCache" | "vCache" | "k" | "cos" | "sin" | "turned">): FusedNode | undefined => {
+  const { xLayout, headDim, ...attrs } = root.attrs;
+  const turn = node("turned").attrs;
+  if (xLayout !== "token" || (headDim !== undefined && headDim !== turn.headDim)) return undefined;
+  const { kCache, vCache, k, cos, sin } = values;
+  const [, , , v = NONE, ...places] = root.inputs;
+  return {
+    def: ops.ropeKvWritePair,
+    inputs: [kCache, vCache, k, v, cos, sin, ...places],
+    attrs: { ...attrs, ...turn },
+    results: root.outputs,
+  };
+};
+
 export const fusionRules = [
   // x sigmoid(x) = silu(x)
   fusionRule("silu", op("mul", any("x"), sole(op("sigmoid", any("x")))), ({ values, root }, view) => {
@@ -45,6 +60,11 @@ export const fusionRules = [
     if (isNarrow(bias.dtype)) return narrow(bias.dtype);
     return { def: ops.linear, inputs: [values.x, values.w, values.bias], attrs: {}, results: [result(root)] };
   }),
+  fusionRule(
+    "rope + kv write",
+    op("kv_write_pair", any("kCache"), any("vCache"), as("turned", sole(op("rope", any("k"), any("cos"), any("sin"))))),
+    turnedKeys,
+  ),
   fusionRule("residual + rms norm", op("rms_norm", as("sum", op("add", any("x"), any("residual")))), residual(ops.residualRmsNorm)),
   fusionRule("residual + layer norm", op("layer_norm", as("sum", op("add", any("x"), any("residual")))), residual(ops.residualLayerNorm)),
 ];
