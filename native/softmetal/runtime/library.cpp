@@ -35,7 +35,8 @@ std::shared_ptr<const Library> Library::load(const char *path, std::string &erro
     return nullptr;
   }
   if (table->abi != MSL_ABI) {
-    error = format("%s was made for version %u of the runtime, this is version %u: build the two of them from the same sources", path, table->abi, unsigned{MSL_ABI});
+    error = format("%s was made for version %u of the runtime, this is version %u: build the two of them from the same sources", path, table->abi,
+                   unsigned{MSL_ABI});
     return nullptr;
   }
   library->checked_ = table->checked;

@@ -1,8 +1,8 @@
 // Software Metal: runs kernels that the source tool has compiled, on the CPU, with Metal's dispatch semantics. The C API that host code uses.
 //
 // One thread at a time runs dispatches and reads faults, in the whole process: libraries have one set of function constants each. Meanwhile other threads may
-// create and destroy buffers, libraries and pipelines that no dispatch uses. Nothing here aborts or throws: what a kernel does wrong is reported as faults, what a caller
-// does wrong comes back as NULL or -1 with a text.
+// create and destroy buffers, libraries and pipelines that no dispatch uses. Nothing here aborts or throws: what a kernel does wrong is reported as faults,
+// what a caller does wrong comes back as NULL or -1 with a text.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

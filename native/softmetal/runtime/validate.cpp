@@ -54,7 +54,9 @@ class Validation {
     }
   }
 
-  static uint32_t alignmentOf(const msl_argument &argument) { return argument.mode == MSL_CONSTANT_SPACE ? std::max(4u, argument.alignment) : argument.alignment; }
+  static uint32_t alignmentOf(const msl_argument &argument) {
+    return argument.mode == MSL_CONSTANT_SPACE ? std::max(4u, argument.alignment) : argument.alignment;
+  }
 
   const Dispatch &dispatch_;
   bool valid_ = true;

@@ -1,4 +1,5 @@
-// What a Metal host needs of Foundation, for compiling it on Linux. Own declarations of the interface that Apple documents; on a Mac the SDK's headers are used.
+// What a Metal host needs of Foundation, for compiling it on Linux. Own declarations of the interface that Apple documents; on a Mac the SDK's headers are
+// used.
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>

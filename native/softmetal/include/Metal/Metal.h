@@ -12,8 +12,8 @@ static inline MTLSize MTLSizeMake(NSUInteger width, NSUInteger height, NSUIntege
   return size;
 }
 
-@protocol MTLAllocation, MTLBuffer, MTLCommandBuffer, MTLCommandQueue, MTLComputeCommandEncoder, MTLComputePipelineState, MTLBlitCommandEncoder, MTLDevice, MTLFunction,
-    MTLLibrary, MTLResidencySet;
+@protocol MTLBlitCommandEncoder, MTLBuffer, MTLCommandBuffer, MTLCommandQueue, MTLComputeCommandEncoder, MTLComputePipelineState, MTLDevice;
+@protocol MTLFunction, MTLLibrary;
 
 #define MTLResourceCPUCacheModeShift 0
 #define MTLResourceStorageModeShift 4
@@ -136,9 +136,9 @@ API_AVAILABLE(macos(15.0))
 
 FOUNDATION_EXPORT NSErrorDomain const MTLCommandBufferErrorDomain;
 typedef NS_ENUM(NSUInteger, MTLCommandBufferError){
-    MTLCommandBufferErrorNone = 0,         MTLCommandBufferErrorInternal = 1,        MTLCommandBufferErrorTimeout = 2,    MTLCommandBufferErrorPageFault = 3,
-    MTLCommandBufferErrorAccessRevoked = 4, MTLCommandBufferErrorNotPermitted = 7,    MTLCommandBufferErrorOutOfMemory = 8, MTLCommandBufferErrorInvalidResource = 9,
-    MTLCommandBufferErrorMemoryless = 10,  MTLCommandBufferErrorDeviceRemoved = 11, MTLCommandBufferErrorStackOverflow = 12,
+    MTLCommandBufferErrorNone = 0, MTLCommandBufferErrorInternal = 1, MTLCommandBufferErrorTimeout = 2, MTLCommandBufferErrorPageFault = 3,
+    MTLCommandBufferErrorAccessRevoked = 4, MTLCommandBufferErrorNotPermitted = 7, MTLCommandBufferErrorOutOfMemory = 8,
+    MTLCommandBufferErrorInvalidResource = 9, MTLCommandBufferErrorMemoryless = 10, MTLCommandBufferErrorDeviceRemoved = 11, MTLCommandBufferErrorStackOverflow = 12,
 };
 typedef NS_OPTIONS(NSUInteger, MTLCommandBufferErrorOption){MTLCommandBufferErrorOptionNone = 0, MTLCommandBufferErrorOptionEncoderExecutionStatus = 1 << 0};
 

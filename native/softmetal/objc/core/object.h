@@ -45,7 +45,8 @@ using Define = void (*)(Methods &instance_methods, Methods &class_methods);
 struct ClassPair {
   Class meta, instance;
   constexpr ClassPair(const char *name, const Class *superclass, Storage storage, Define define, void (*destroy)(Object *))
-      : meta{nullptr, name, nullptr, Storage::Immortal, nullptr, nullptr, {}, nullptr}, instance{&meta, name, superclass, storage, define, destroy, {}, nullptr} {}
+      : meta{nullptr, name, nullptr, Storage::Immortal, nullptr, nullptr, {}, nullptr},
+        instance{&meta, name, superclass, storage, define, destroy, {}, nullptr} {}
   ClassPair(const ClassPair &) = delete;
   ClassPair &operator=(const ClassPair &) = delete;
 };

@@ -66,7 +66,8 @@ extern "C" __attribute__((visibility("hidden"), used)) Method softmetal_find_met
   if (const Method method = find(receiver, selector->name)) return method;
   const Class &isa = classOf(receiver);
   if (const char *other = otherSignature(isa, selector->name))
-    die("%s %s: called with the signature \"%s\", defined with \"%s\"", isa.name, selector->name, signatureOfKey(selector->name).c_str(), signatureOfKey(other).c_str());
+    die("%s %s: called with the signature \"%s\", defined with \"%s\"", isa.name, selector->name, signatureOfKey(selector->name).c_str(),
+        signatureOfKey(other).c_str());
   if (isa.isa == nullptr && isa.storage == Storage::Counted) die("message %s to a deallocated %s", selector->name, isa.name);
   die("%s does not respond to %s", isa.name, selector->name);
 }
@@ -77,8 +78,8 @@ std::string softmetal::objc::description(void *object) {
   return text(method(object, &selector));
 }
 
-// Everything that may hold an argument is saved around the search. A message to nil does nothing and gives 0 in every register of results; where the result is a
-// struct in memory, the compiler asks for nil itself.
+// Everything that may hold an argument is saved around the search. A message to nil does nothing and gives 0 in every register of results; where the result is
+// a struct in memory, the compiler asks for nil itself.
 #if defined(__x86_64__)
 // SEND name, register of the receiver, register of the selector
 asm(R"(

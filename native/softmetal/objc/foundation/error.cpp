@@ -6,7 +6,9 @@ SOFTMETAL_STRING(NSLocalizedDescriptionKey);
 
 namespace softmetal::objc {
 namespace {
-Ref<Error> withDomain(std::string domain, long code, Dictionary *user_info) { return make<Error>(domain, code, user_info != nullptr ? Ref(user_info) : make<Dictionary>()); }
+Ref<Error> withDomain(std::string domain, long code, Dictionary *user_info) {
+  return make<Error>(domain, code, user_info != nullptr ? Ref(user_info) : make<Dictionary>());
+}
 }  // namespace
 
 ClassPair Error::objc{"NSError", rootClass(), Storage::Counted, &Error::define, destroy<Error>};

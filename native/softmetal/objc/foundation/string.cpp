@@ -93,6 +93,7 @@ void String::define(Methods &methods, Methods &class_methods) {
 }  // namespace softmetal::objc
 
 extern "C" const softmetal::objc::Class softmetal_constant_string{
-    &softmetal::objc::short_string.meta, "NSConstantString", &softmetal::objc::String::objc.instance, softmetal::objc::Storage::Immortal, nullptr, nullptr, {}, nullptr};
+    &softmetal::objc::short_string.meta, "NSConstantString", &softmetal::objc::String::objc.instance, softmetal::objc::Storage::Immortal,
+    nullptr, nullptr, {}, nullptr};
 
 SOFTMETAL_EXPORT_CLASS(NSString, softmetal::objc::String::objc);

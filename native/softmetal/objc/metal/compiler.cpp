@@ -17,11 +17,6 @@
 
 extern char **environ;
 
-// Where the source tool is: a device for tests finds it in the repository that it was built from.
-#ifndef SOFTMETAL_TOOL
-#define SOFTMETAL_TOOL ""
-#endif
-
 namespace softmetal::objc {
 namespace {
 
@@ -34,7 +29,7 @@ constexpr const char *kArchitecture = "arm64";
 std::string toolPath() {
   const char *given = getenv("SOFTMETAL_TOOL");
   if (given != nullptr && *given != 0) return given;
-  if (*SOFTMETAL_TOOL != 0) return SOFTMETAL_TOOL;
+  // A device for tests finds it in the repository that it was built from.
   const std::string file = __FILE__, here = "objc/metal/compiler.cpp";
   return file.substr(0, file.size() - here.size()) + "tool/main.mjs";
 }
@@ -89,13 +84,23 @@ class Server {
   }
 
  private:
-  static std::string gone() { return "the source tool of software Metal (" + toolPath() + ", run by " + nodePath() + ") could not be started, or it has ended"; }
+  static std::string gone() {
+    return "the source tool of software Metal (" + toolPath() + ", run by " + nodePath() + ") could not be started, or it has ended";
+  }
 
   static std::string line(uint64_t id, const CompileRequest &request) {
     std::string define;
     for (const std::string &each : request.define) define += (define.empty() ? "" : ",") + quoted(each);
-    return "{\"id\":" + std::to_string(id) + ",\"name\":" + quoted(request.name) + ",\"check\":" + (request.check ? "true" : "false") + ",\"architecture\":\"" + kArchitecture + "\",\"version\":" + std::to_string(request.version) + ",\"define\":[" + define +
-           "],\"source\":" + quoted(request.source) + "}\n";
+    std::string text;
+    const auto member = [&](const char *name, const std::string &value) { text += (text.empty() ? "{" : ",") + quoted(name) + ":" + value; };
+    member("id", std::to_string(id));
+    member("name", quoted(request.name));
+    member("check", request.check ? "true" : "false");
+    member("architecture", quoted(kArchitecture));
+    member("version", std::to_string(request.version));
+    member("define", "[" + define + "]");
+    member("source", quoted(request.source));
+    return text + "}\n";
   }
 
   bool send(const std::string &text) {

@@ -41,7 +41,10 @@ class Device : public Object {
  private:
   std::string name() const { return "software Metal, for testing"; }
   uint64_t registryId() const { return 1; }
-  Size maxThreadsPerThreadgroup() const { return {options_.execution.max_threads_per_threadgroup, options_.execution.max_threads_per_threadgroup, options_.execution.max_threads_per_threadgroup}; }
+  Size maxThreadsPerThreadgroup() const {
+    const unsigned long most = options_.execution.max_threads_per_threadgroup;
+    return {most, most, most};
+  }
   bool no() const { return false; }
   bool yes() const { return true; }
   uint64_t recommendedMaxWorkingSetSize() const;

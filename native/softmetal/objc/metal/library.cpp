@@ -36,7 +36,8 @@ Ref<FunctionConstantValues> newValues() { return make<FunctionConstantValues>();
 }  // namespace
 
 ClassPair CompileOptions::objc{"MTLCompileOptions", rootClass(), Storage::Counted, &CompileOptions::define, destroy<CompileOptions>};
-ClassPair FunctionConstantValues::objc{"MTLFunctionConstantValues", rootClass(), Storage::Counted, &FunctionConstantValues::define, destroy<FunctionConstantValues>};
+ClassPair FunctionConstantValues::objc{"MTLFunctionConstantValues", rootClass(), Storage::Counted, &FunctionConstantValues::define,
+                                       destroy<FunctionConstantValues>};
 ClassPair Library::objc{"MTLLibrary", rootClass(), Storage::Counted, &Library::define, destroy<Library>};
 ClassPair Function::objc{"MTLFunction", rootClass(), Storage::Counted, &Function::define, destroy<Function>};
 ClassPair Pipeline::objc{"MTLComputePipelineState", rootClass(), Storage::Counted, &Pipeline::define, destroy<Pipeline>};
@@ -86,7 +87,9 @@ bool Library::has(const std::string &name) const {
   return false;
 }
 
-Ref<Function> Library::newFunction(std::string name) { return has(name) ? make<Function>(*device_, library_, name, std::map<uint32_t, ConstantValue>()) : nullptr; }
+Ref<Function> Library::newFunction(std::string name) {
+  return has(name) ? make<Function>(*device_, library_, name, std::map<uint32_t, ConstantValue>()) : nullptr;
+}
 
 Ref<Function> Library::newFunctionWithConstants(std::string name, FunctionConstantValues *values, void *error) {
   if (values == nullptr) {

@@ -10,7 +10,8 @@ namespace {
 Ref<CommandBufferDescriptor> newDescriptor() { return make<CommandBufferDescriptor>(); }
 }  // namespace
 
-ClassPair CommandBufferDescriptor::objc{"MTLCommandBufferDescriptor", rootClass(), Storage::Counted, &CommandBufferDescriptor::define, destroy<CommandBufferDescriptor>};
+ClassPair CommandBufferDescriptor::objc{"MTLCommandBufferDescriptor", rootClass(), Storage::Counted, &CommandBufferDescriptor::define,
+                                        destroy<CommandBufferDescriptor>};
 ClassPair CommandQueue::objc{"MTLCommandQueue", rootClass(), Storage::Counted, &CommandQueue::define, destroy<CommandQueue>};
 
 void CommandBufferDescriptor::define(Methods &methods, Methods &class_methods) {

@@ -9,7 +9,8 @@ namespace {
 Ref<ResidencySetDescriptor> newDescriptor() { return make<ResidencySetDescriptor>(); }
 }  // namespace
 
-ClassPair ResidencySetDescriptor::objc{"MTLResidencySetDescriptor", rootClass(), Storage::Counted, &ResidencySetDescriptor::define, destroy<ResidencySetDescriptor>};
+ClassPair ResidencySetDescriptor::objc{"MTLResidencySetDescriptor", rootClass(), Storage::Counted, &ResidencySetDescriptor::define,
+                                       destroy<ResidencySetDescriptor>};
 ClassPair ResidencySet::objc{"MTLResidencySet", rootClass(), Storage::Counted, &ResidencySet::define, destroy<ResidencySet>};
 
 void ResidencySetDescriptor::define(Methods &methods, Methods &class_methods) {
