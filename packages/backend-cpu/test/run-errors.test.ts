@@ -1,15 +1,17 @@
 import { createReferenceBackend } from "@rlxjs/backend-cpu";
 import { checkAttrs, ops, Tensor } from "@rlxjs/ir";
-import type { Backend } from "@rlxjs/runtime";
 import { expect, test } from "vitest";
 import { backends } from "./every-backend.ts";
 import { OneOp } from "./one-op.ts";
-import { refusalsOf } from "./refusals.ts";
+import { linesOf, refusalsOf } from "./refusals.ts";
 
 test("steps that fail say the same on every backend, with what is expected and what was given", () => {
-  const said = (name: string, backend: Backend): string => refusalsOf(backend, (def) => (name === "reference" ? name : def.name));
-  const reference = said("reference", createReferenceBackend());
-  for (const [name, backend] of Object.entries(backends)) expect(said(name, backend), name).toBe(reference);
+  const reference = linesOf(refusalsOf(createReferenceBackend()));
+  for (const [name, backend] of Object.entries(backends)) {
+    const said = refusalsOf(backend);
+    expect(linesOf(said), name).toBe(reference);
+    expect(said.map(({ kernel }) => kernel)).toEqual(said.map(({ op }) => (name === "reference" ? name : op)));
+  }
   expect(reference).toMatchInlineSnapshot(`
     "beyond a cache: pos of sequence 0: expected 0 to 1 for 3 tokens in the 4 slots of cache, got 2
     one of several positions: pos of sequence 1: expected 0 to 1 for 3 tokens in the 4 slots of cache, got 2
