@@ -6,7 +6,8 @@ import { floatDTypes, randomTensor } from "../samples.ts";
 import { Tensor } from "../tensor.ts";
 import { rowWidth } from "./attention-shape.ts";
 
-interface Case {
+/** A call of attention in words, from which random operands are made. */
+export interface AttentionCase {
   readonly batch?: number;
   readonly sq: number;
   /** Slots of the cache. */
@@ -75,7 +76,7 @@ function randomCache(
 }
 
 /** What rows may see of each sequence: all that one of them has among its keys. */
-function unread({ batch = 1, capacity, kvLen = capacity, ringStart = 0, slots }: Case): At {
+function unread({ batch = 1, capacity, kvLen = capacity, ringStart = 0, slots }: AttentionCase): At {
   const read = new Set<string>();
   const of = (v: readonly number[] | number, b: number): number => (typeof v === "number" ? v : (v[b] ?? 0));
   for (let b = 0; b < batch; b++)
@@ -83,7 +84,8 @@ function unread({ batch = 1, capacity, kvLen = capacity, ringStart = 0, slots }:
   return (sequence, slot) => !read.has(`${sequence} ${slot}`);
 }
 
-function attentionSample(rng: Rng, c: Case) {
+/** Operands and attributes of a case; what a cache has where no row may look is NaN. */
+export function attentionSample(rng: Rng, c: AttentionCase) {
   const { batch = 1, sq, capacity, heads = [2, 2], headDim = 8, q = "f32", layout = "token", attrs, slots } = c;
   const [numHeads, numKvHeads] = heads;
   const { valueDim = headDim, kv = q, v = kv } = c;
@@ -135,11 +137,11 @@ const groups = [
 const pick = <T>(rng: Rng, list: readonly T[]): T => list[rng.int(0, list.length - 1)] as T;
 
 /** Every format in both layouts, decoding and prefilling, each with another mixture of rings, slots, masks, windows, softcaps, sinks and groups. */
-function formatCases(rng: Rng): Case[] {
+function formatCases(rng: Rng): AttentionCase[] {
   const one = (chance: number): boolean => rng.uniform() < chance;
-  return kvFormats.flatMap((kv): Case[] =>
+  return kvFormats.flatMap((kv): AttentionCase[] =>
     (["token", "head"] as const).flatMap((layout) =>
-      [1, 5].map((sq): Case => {
+      [1, 5].map((sq): AttentionCase => {
         const mlx = kv.startsWith("mlx");
         const capacity = rng.int(11, 40);
         const ring = one(0.5);
@@ -181,13 +183,13 @@ function formatCases(rng: Rng): Case[] {
 /** Every feature alone and together: decode and prefill shapes, both layouts, cache dtypes, ragged lengths, rows that see nothing. */
 export function attentionSamples(rng: Rng) {
   const causal = { causal: true };
-  const cases: Case[] = [
-    ...floatDTypes.flatMap((q): Case[] => [
+  const cases: AttentionCase[] = [
+    ...floatDTypes.flatMap((q): AttentionCase[] => [
       { q, sq: 1, capacity: 1, headDim: 1, heads: [1, 1] },
       { q, sq: 3, capacity: 7, attrs: causal },
       { q, sq: 1, capacity: 33, heads: [6, 2], headDim: 64, attrs: causal, layout: "head" },
     ]),
-    ...(["f16", "bf16"] as const).flatMap((kv): Case[] => [
+    ...(["f16", "bf16"] as const).flatMap((kv): AttentionCase[] => [
       { kv, sq: 1, capacity: 40, heads: [4, 2], headDim: 16, kvLen: 21, attrs: causal },
       { kv, sq: 5, capacity: 40, heads: [4, 1], headDim: 20, kvLen: 21, attrs: causal, layout: "head" },
     ]),
