@@ -1,10 +1,11 @@
 // Attention of many rows per key head: tiles of rows against tiles of 32 keys, by products of 8x8 matrices in f32.
 //
-// A threadgroup has 4 simdgroups and R rows of one key head: 32, 16 or 8 of them for heads up to 128, 256 or 512. Every 8 rows are worked on by 32 / R
-// simdgroups, which share the keys of a tile (scores) and the columns of the values. Keys and values come through threadgroup memory in chunks of 64
-// columns as f32, whatever their format: each is read once for R rows. An online softmax goes from tile to tile; tiles that no row sees are skipped.
-// Threadgroup memory, at most 32 KiB: queries or results (R * 8 * ceil(dim / 8) floats: 16 KiB), a chunk (8.5 KiB), scores (R * 32 floats), tables of codes.
-// One launch. C: chunks of 64 values; R * C <= 64, so that results stay in registers.
+// A threadgroup has 4 simdgroups of 32 lanes and R rows of one key head: 32, 16 or 8 of them for heads up to 128, 256 or 512. Every 8 rows are
+// worked on by 32 / R simdgroups, which share the keys of a tile (scores) and the columns of the values. Keys and values come through threadgroup
+// memory in chunks of 64 columns as f32, whatever their format: of a key, HEAD_DIM + VALUE_DIM values are read once for R rows. An online softmax goes
+// from tile to tile; tiles that no row sees are skipped.
+// Threadgroup memory, at most 32 KiB: queries or results (R * 8 * ceil(dim / 8) floats: 16 KiB), a chunk (8.5 KiB), scores (R * 32 floats), tables of
+// codes. One launch. C: chunks of 64 values; R * C <= 64, so that results stay in registers.
 #include "attention_cache.h"
 #include "attention_rows.h"
 

@@ -1,4 +1,4 @@
-import { checkAttrs, dim, type DType, kvFormats, ops, Rng, randomTensor, Tensor, type TensorType } from "@rlxjs/ir";
+import { checkAttrs, dim, type DType, kvFormats, ops, Rng, randomTensor, type Tensor, type TensorType } from "@rlxjs/ir";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type AttentionCase, attentionSample } from "../../ir/src/ops/attention-samples.ts";
