@@ -52,11 +52,19 @@ Placed DeviceMemory::find(Span bytes) const {
 }
 
 Placed DeviceMemory::find_weight(Span bytes) {
-  if (!bytes.data || !aligned(bytes.data)) return {};
+  if (!holds_weight(bytes)) return {};
   const auto block = Memory::find(bytes.data);
-  if (!block) return {};
   if (std::dynamic_pointer_cast<Block>(block)) return find(bytes);
   return map(block, static_cast<size_t>(bytes.data - block->data()), bytes.bytes);
+}
+
+bool DeviceMemory::holds_weight(Span bytes) const {
+  if (!bytes.data || !aligned(bytes.data)) return false;
+  const auto block = Memory::find(bytes.data);
+  if (!block) return false;
+  if (const auto own = std::dynamic_pointer_cast<Block>(block)) return own->device == device_.get();
+  const auto offset = static_cast<size_t>(bytes.data - block->data());
+  return page_ceil(offset + bytes.bytes) - page_floor(offset) <= max_mapped_;
 }
 
 Placed DeviceMemory::map(const std::shared_ptr<Memory>& file, size_t offset, size_t bytes) {
@@ -71,7 +79,6 @@ Placed DeviceMemory::map(const std::shared_ptr<Memory>& file, size_t offset, siz
     begin = page_floor(offset);
     length = page_ceil(offset + bytes) - begin;
   }
-  if (length > max_mapped_) return {};
   const auto key = std::make_pair(static_cast<const uint8_t*>(file->data() + begin), length);
   auto buffer = mapped_[key].lock();
   if (!buffer) {

@@ -28,6 +28,8 @@ class DeviceMemory {
   Placed find(Span bytes) const;
   // The same, also for bytes of mapped files: those need no copy either.
   Placed find_weight(Span bytes);
+  // Whether `find_weight` finds them, unless memory is short.
+  bool holds_weight(Span bytes) const;
 
  private:
   Placed map(const std::shared_ptr<Memory>& file, size_t offset, size_t bytes);

@@ -31,7 +31,9 @@ bool Replay::init(Pipelines pipelines, const std::vector<Span>& bound, DeviceMem
     if (bound[i].bytes < b.bytes)
       return failure.set(Failure::Kind::invalid, "weight in buffer " + std::to_string(i) + ": expected " + std::to_string(b.bytes) + " bytes, got " + std::to_string(bound[i].bytes));
     placed_[i] = b.bytes == 0 ? Placed{nothing_, 0} : memory.find_weight(bound[i]);
-    if (!placed_[i].buffer) return failure.set(Failure::Kind::invalid, "weight in buffer " + std::to_string(i) + ": expected memory of this device");
+    if (placed_[i].buffer) continue;
+    if (memory.holds_weight(bound[i])) return failure.no_memory(b.bytes, "a weight");
+    return failure.set(Failure::Kind::invalid, "weight in buffer " + std::to_string(i) + ": expected memory of this device");
   }
   return true;
 }

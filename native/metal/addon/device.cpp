@@ -90,7 +90,7 @@ class Device : public Napi::ObjectWrap<Device> {
   Napi::Value holds(const Napi::CallbackInfo& info) {
     if (closed(info.Env())) return info.Env().Undefined();
     const Span bytes = bytes_of(info[0]);
-    return Napi::Boolean::New(info.Env(), bytes.bytes == 0 || core_->memory.find_weight(bytes).buffer != nullptr);
+    return Napi::Boolean::New(info.Env(), bytes.bytes == 0 || core_->memory.holds_weight(bytes));
   }
 
   Napi::Value load(const Napi::CallbackInfo& info) { return closed(info.Env()) ? info.Env().Undefined() : load_program(core_, info); }

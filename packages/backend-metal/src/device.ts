@@ -41,7 +41,8 @@ export class MetalDevice implements Disposable {
     this.#copies.set(weight.buffer, copies);
     const range = `${weight.byteOffset} ${weight.byteLength}`;
     const known = copies.get(range);
-    if (known) return known;
+    // Its owner may have written into it since.
+    if (known && Buffer.compare(known, weight) === 0) return known;
     const copy = onDevice("metal", () => this.native.allocate(weight.byteLength));
     copy.set(weight);
     copies.set(range, copy);

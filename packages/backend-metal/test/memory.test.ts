@@ -171,6 +171,10 @@ describeOnMetal("memory of runs", () => {
     ]);
     two.runSync(call(0, [], outputs));
     expect(() => weighted(device, [bytes(0)]).runSync(call(0, [], [bytes(0)]))).not.toThrow();
+    plain.set(f32(9), 4);
+    using changed = weighted(device, [plain]);
+    changed.runSync(call(0, [], [outputs[0]]));
+    expect(values(outputs[0] ?? bytes(0)), "written into since").toEqual([1, 9, 3, 4]);
     const make = new HandMade();
     make.scale(make.weight([4]), make.buffer("output", [4]), 1);
     expect(() => make.load(device, [bytes(12), undefined])).toThrow("weight in buffer 0: expected 16 bytes, got 12");
