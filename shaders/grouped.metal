@@ -108,7 +108,8 @@ inline ExpertTile expert_tile(device const uint *begins, uint experts, uint inde
   return tile;
 }
 
-// The grid has a row of tiles for every 32 places, and one more per expert, since each may leave one tile unfilled.
+// Tiles as those of linear_tiles. The grid has one of them for every 32 places, and one more per expert, since each may leave one unfilled;
+// those that are too many end at once.
 kernel void grouped_tiles(constant GroupedArgs &args [[buffer(0)]],
                           device const uchar *x [[buffer(1)]],
                           device const uchar *w [[buffer(2)]],
@@ -120,9 +121,9 @@ kernel void grouped_tiles(constant GroupedArgs &args [[buffer(0)]],
                           uint group [[simdgroup_index_in_threadgroup]],
                           uint lane [[thread_index_in_simdgroup]]) {
   threadgroup TileMemory memory;
-  const ExpertTile tile = expert_tile(begins, args.experts, position.y, lane);
+  const ExpertTile tile = expert_tile(begins, args.experts, position.x, lane);
   if (tile.count == 0) return;
-  const uint column = position.x * TILE_COLUMNS;
+  const uint column = position.y * TILE_COLUMNS;
   const PlacedRows left = {{x, X_TYPE, X_WIDE, (args.places - 1) / args.places_per_row + 1, args.k}, order + tile.first, tile.count, args.places_per_row};
   const Weights right = {{w + ulong(tile.expert) * args.n * row_bytes(W_TYPE, args.k), W_TYPE, W_WIDE, args.n, args.k}};
   threadgroup float *results = product_tile(left, right, 0, column, args.k, memory, thread_index, group);

@@ -94,7 +94,7 @@ struct Columns {
   uint from(uint thread_index) const { return thread_index / TILE_COLUMNS * RUN; }
 };
 
-// Any number of rows, in tiles.
+// Any number of rows, in tiles, as linear_tiles.
 kernel void matmul_tiles(constant MatmulArgs &args [[buffer(0)]],
                          device const uchar *x [[buffer(1)]],
                          device const uchar *w [[buffer(2)]],
@@ -103,7 +103,7 @@ kernel void matmul_tiles(constant MatmulArgs &args [[buffer(0)]],
                          uint thread_index [[thread_index_in_threadgroup]],
                          uint group [[simdgroup_index_in_threadgroup]]) {
   threadgroup TileMemory memory;
-  const uint row = tile.y * TILE_ROWS, column = tile.x * TILE_COLUMNS;
+  const uint row = tile.x * TILE_ROWS, column = tile.y * TILE_COLUMNS;
   const ulong2 matrix = matrices(args, tile.z);
   device const uchar *right = w + matrix.y * args.n * row_bytes(W_TYPE, args.k);
   const Rows left = {x + matrix.x * args.m * row_bytes(X_TYPE, args.k), X_TYPE, X_WIDE, args.m, args.k};

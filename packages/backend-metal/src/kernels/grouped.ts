@@ -58,7 +58,7 @@ function launches(call: Call): readonly Launch[] {
     constants: constants(...operands, 1, expertType),
     args,
     buffers: [read(x), read(w), scratch("read", 0, bytes.begins), scratch("read", bytes.begins, bytes.order), write(call.out)],
-    grid: { threadgroups: [mul(many, ceilDiv(n, TILE_COLUMNS)), add(div(places, TILE_ROWS), min(count, places)), 1] },
+    grid: { threadgroups: [mul(many, add(div(places, TILE_ROWS), min(count, places))), ceilDiv(n, TILE_COLUMNS), 1] },
     threadsPerThreadgroup: [TILE_THREADS, 1, 1],
   });
   const order: Launch = {

@@ -38,7 +38,7 @@ function launches(call: Call): readonly Launch[] {
             ...shared,
             function: "linear_tiles",
             constants: constants(...operands),
-            grid: { threadgroups: [mul(when, ceilDiv(n, TILE_COLUMNS)), ceilDiv(rows, TILE_ROWS), 1] },
+            grid: { threadgroups: [mul(when, ceilDiv(rows, TILE_ROWS)), ceilDiv(n, TILE_COLUMNS), 1] },
             threadsPerThreadgroup: [TILE_THREADS, 1, 1],
           }
         : {

@@ -51,7 +51,7 @@ function launches(call: Call): readonly Launch[] {
         ...shared,
         function: "matmul_tiles",
         constants: specialised,
-        grid: { threadgroups: [mul(when, ceilDiv(n, TILE_COLUMNS)), ceilDiv(rows, TILE_ROWS), matrices] },
+        grid: { threadgroups: [mul(when, ceilDiv(rows, TILE_ROWS)), ceilDiv(n, TILE_COLUMNS), matrices] },
         threadsPerThreadgroup: [TILE_THREADS, 1, 1],
       });
     return finishedLaunch("matmul", call, {
