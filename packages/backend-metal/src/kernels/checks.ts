@@ -1,6 +1,7 @@
 import type { TensorType } from "@rlxjs/ir";
 import { type Emitted, type NodeView, type Operand, type Step, tooManyAxes } from "@rlxjs/runtime";
 import type { Launch, MetalKernel, Refusal } from "../launch.ts";
+import { noF64 } from "../msl/memory.ts";
 
 /** A kernel with the checks that every one needs: at most 8 axes. */
 export function kernel(
@@ -28,7 +29,7 @@ export function kernel(
 
 /** Why operands cannot be computed with; undefined when they can. Moving f64 as bytes needs no such check. */
 export const hasF64 = (...types: readonly (TensorType | undefined)[]): string | undefined =>
-  types.some((t) => t?.dtype === "f64") ? "metal has no f64" : undefined;
+  types.some((t) => t?.dtype === "f64") ? noF64 : undefined;
 
 /** Operand `slot` of a step, which its op always has. */
 export function input(step: Step, slot: number): Operand {

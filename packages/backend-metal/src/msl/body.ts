@@ -1,5 +1,6 @@
 import { liveRegisters, type Reg, type ScalarBody, type ScalarOp } from "@rlxjs/ir";
 import { floatLiteral, longLiteral } from "./literal.ts";
+import { noF64 } from "./memory.ts";
 
 type Print = (a: string, b: string, c: string) => string;
 type Prints = Partial<Record<Exclude<ScalarOp, "const">, Print>>;
@@ -90,7 +91,7 @@ const classes = {
 
 /** Why a body cannot be printed; undefined when it can. */
 export function unprintable(body: ScalarBody): string | undefined {
-  if (body.compute === "f64") return "metal has no f64";
+  if (body.compute === "f64") return noF64;
   if (body.outputs.length !== 1) return `a body with ${body.outputs.length} outputs`;
   const { ops } = classes[body.compute];
   const unknown = body.steps.find(({ op }) => op !== "const" && !ops[op]);

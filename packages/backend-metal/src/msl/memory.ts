@@ -14,9 +14,12 @@ const types: Partial<Record<DType, string>> = {
   bool: "bool",
 };
 
+/** Why nothing is computed with f64. */
+export const noF64 = "metal has no f64";
+
 /** Why elements of a dtype cannot be registers; undefined when they can. */
 export const noElement = (dtype: DType): string | undefined =>
-  dtype === "f64" ? "metal has no f64" : types[dtype] === undefined ? `elements of block format ${dtype}` : undefined;
+  dtype === "f64" ? noF64 : types[dtype] === undefined ? `elements of block format ${dtype}` : undefined;
 
 /** A parameter of a kernel: the elements of an operand. Bools are read as bytes, of which any but 0 is true. */
 export const readPointer = (dtype: DType, name: string): string => `device const ${dtype === "bool" ? "uchar" : types[dtype]} *${name}`;
