@@ -20,7 +20,7 @@ kernel void fwht(constant FwhtArgs &args [[buffer(0)]], device const float *x [[
   if (row >= args.rows) return;
   float v[REGISTERS] = {};
   for (uint i = 0, j = lane; j < N; ++i, j += 32) v[i] = x[ulong(row) * N + j];
-  rotate(v, N, SIGNS_BEFORE, SIGNS_AFTER, args.scale, lane, memory + simdgroup * N);
+  rotate_row(v, N, SIGNS_BEFORE, SIGNS_AFTER, args.scale, lane, memory + simdgroup * N);
   for (uint i = 0, j = lane; j < N; ++i, j += 32) out[ulong(row) * N + j] = v[i];
 }
 

@@ -4,8 +4,8 @@
 #include "kv_tables.h"
 
 // A simdgroup holds up to 512 values: lane l has value l + 32 * i in register i, so memory is read and written in whole lines.
-constant uint REGISTERS = 16;
-constant uint MAX_IN_REGISTERS = 512;
+constexpr constant uint REGISTERS = 16;
+constexpr constant uint MAX_IN_REGISTERS = 512;
 
 // Rows are `order` runs: 1 of a power of two, or 12 or 20.
 inline uint hadamard_order(uint n) { return popcount(n) == 1 ? 1 : n % 5 == 0 ? 20 : 12; }
@@ -42,7 +42,7 @@ inline float across_runs(threadgroup const float *row, uint order, uint run, uin
 
 // A row of n <= 512 values by one simdgroup, the sign diagonal on one side of it; scale: f32(1 / sqrt(n)). `row`: n values for this simdgroup alone,
 // needed where n is no power of two.
-inline void rotate(thread float *v, uint n, bool signs_before, bool signs_after, float scale, uint lane, threadgroup float *row) {
+inline void rotate_row(thread float *v, uint n, bool signs_before, bool signs_after, float scale, uint lane, threadgroup float *row) {
   const uint count = (n + 31) / 32, order = hadamard_order(n), run = n / order;
   for (uint i = 0; signs_before && i < count; ++i) v[i] = flip(v[i], SIGN_WORDS[i] >> lane & 1);
   butterflies(v, count, run, lane);

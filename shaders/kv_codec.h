@@ -51,7 +51,7 @@ inline float sum_of_squares(KvCodec c, threadgroup const float *row, uint lane) 
 // The vector in v (lane l has value l + 32 * i in v[i]) into packed[packed_bytes] and norms[norms]; v is overwritten. `row`: dim values of threadgroup memory
 // for this simdgroup alone. scale: f32(1 / sqrt(dim)).
 inline void kv_encode(KvCodec c, thread float *v, float scale, device uchar *packed, device float *norms, uint lane, threadgroup float *row) {
-  rotate(v, c.dim, true, false, scale, lane, row);
+  rotate_row(v, c.dim, true, false, scale, lane, row);
   for (uint i = 0, j = lane; j < c.dim; ++i, j += 32) row[j] = v[i];
   simdgroup_barrier(mem_flags::mem_threadgroup);
   const float sum = sum_of_squares(c, row, lane);

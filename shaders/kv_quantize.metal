@@ -81,6 +81,6 @@ kernel void kv_dequantize(constant KvDequantizeArgs &args [[buffer(0)]], device 
   float v[REGISTERS] = {};
   for (uint i = 0, j = lane; j < codec.dim; ++i, j += 32)
     v[i] = kv_decode(codec, packed + ulong(from) * codec.packed_bytes, j, j < codec.block ? first : second);
-  if (PLAIN) rotate(v, codec.dim, false, true, args.scale, lane, memory + simdgroup * args.row);
+  if (PLAIN) rotate_row(v, codec.dim, false, true, args.scale, lane, memory + simdgroup * args.row);
   for (uint i = 0, j = lane; j < codec.dim; ++i, j += 32) out[ulong(vector) * codec.dim + j] = v[i];
 }

@@ -44,7 +44,7 @@ inline DoubleFloat radians(ulong units) {
   const uint top = uint(units >> 32), shift = top != 0 ? clz(top) : 32 + clz(uint(units));
   const ulong normal = units << shift;
   const float unit = as_type<float>((127 - 24 - shift) << 23);
-  const DoubleFloat turns = {float(uint(normal >> 40)) * unit, float(uint(normal >> 16) & 0xffffffu) * (unit * 0x1p-24f)};
+  const DoubleFloat turns = {float(uint(normal >> 40)) * unit, float(uint(normal >> 16) & 0xffffffu) * (unit * 5.9604644775390625e-8f)};
   return product_of(turns, {6.28318548f, -1.74845553e-07f});
 }
 

@@ -68,4 +68,17 @@ describeVariants("keys that turn on their way into a cache", (variant) => {
       expect(one.bytes, JSON.stringify(kind)).toEqual(two.bytes);
     }
   });
+
+  test("what does not fit is refused before anything is written", async () => {
+    using session = await openSession(variant);
+    using compiled = session.compileSync(layer({ cache: ["f16", "q8_0"], from: "f32", layout: "head", interleaved: false }));
+    using state = session.createState(compiled);
+    const before = ["keys", "values"].map((name) => state.read(name).bytes.slice());
+    const [k, cos] = [Tensor.zeros("f32", [batch, 2, heads * headDim]), Tensor.zeros("f32", [batch, 2, half])];
+    const inputs = { k, v: k, cos, sin: cos, pos: Tensor.from("i32", [batch], [3, -1]) };
+    expect(() => compiled.runSync({ inputs, state })).toThrow(
+      "rope_kv_write_pair): pos of sequence 1: expected 0 to 9007199254740989 for 2 tokens in the 8 slots of kCache, got -1",
+    );
+    expect(["keys", "values"].map((name) => state.read(name).bytes)).toEqual(before);
+  });
 });
