@@ -83,7 +83,8 @@ Placed DeviceMemory::map(const std::shared_ptr<Memory>& file, size_t offset, siz
   auto buffer = mapped_[key].lock();
   if (!buffer) {
     for (auto it = mapped_.begin(); it != mapped_.end();) it = it->second.expired() ? mapped_.erase(it) : std::next(it);
-    buffer = device_->wrap(file->data() + begin, length, file, "weights");
+    uint8_t* pages = file->read_only();
+    if (pages) buffer = device_->wrap(pages + begin, length, file, "weights");
     if (!buffer) return {};
     mapped_[key] = buffer;
   }

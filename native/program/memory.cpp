@@ -67,8 +67,20 @@ std::shared_ptr<Memory> Memory::map_file(const std::string& path, std::string& e
     p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED) error = std::strerror(errno);
   }
-  close(fd);
-  return p == MAP_FAILED ? nullptr : adopt(p, size, size);
+  if (p == MAP_FAILED) {
+    close(fd);
+    return nullptr;
+  }
+  auto block = adopt(p, size, size);
+  block->file_ = fd;
+  return block;
+}
+
+uint8_t* Memory::read_only() {
+  if (read_only_ || file_ < 0) return read_only_;
+  void* p = mmap(nullptr, mapped_, PROT_READ, MAP_SHARED, file_, 0);
+  if (p != MAP_FAILED) read_only_ = static_cast<uint8_t*>(p);
+  return read_only_;
 }
 
 std::shared_ptr<Memory> Memory::find(const void* address) {
@@ -83,6 +95,8 @@ std::shared_ptr<Memory> Memory::find(const void* address) {
 Memory::~Memory() {
   delist();
   if (mapped_ > 0) munmap(data_, mapped_);
+  if (read_only_) munmap(read_only_, mapped_);
+  if (file_ >= 0) close(file_);
 }
 
 }  // namespace rlx

@@ -27,6 +27,9 @@ class Memory {
 
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
+  // The pages of a mapped file once more, shared and read only: for a device, which would get copies of pages that may be written to. NULL: this
+  // is no file, or there is no room. On one thread.
+  uint8_t* read_only();
 
  protected:
   // `mapped`: bytes to unmap at the end.
@@ -41,6 +44,8 @@ class Memory {
   uint8_t* data_;
   size_t size_;
   size_t mapped_;
+  int file_ = -1;
+  uint8_t* read_only_ = nullptr;
   bool listed_ = false;
 };
 
