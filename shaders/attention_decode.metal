@@ -9,9 +9,9 @@
 #include "attention_cache.h"
 #include "attention_rows.h"
 
-constant uint BLOCK = 32;       // keys per simdgroup
-constant uint MAX_SIMDGROUPS = 8;
-constant uint RECORD_TAIL = 4;  // floats behind a record's values: the largest score, the sum of weights
+constexpr constant uint BLOCK = 32;       // keys per simdgroup
+constexpr constant uint MAX_SIMDGROUPS = 8;
+constexpr constant uint RECORD_TAIL = 4;  // floats behind a record's values: the largest score, the sum of weights
 
 constant uint KEY_STRIDE = KEY_QUADS * 4;
 constant uint VALUE_STRIDE = VALUE_QUADS * 4;

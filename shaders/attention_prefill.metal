@@ -9,10 +9,10 @@
 #include "attention_cache.h"
 #include "attention_rows.h"
 
-constant uint SIMDGROUPS = 4;
-constant uint KEYS = 32;    // of a tile: one per lane
-constant uint COLUMNS = 64;
-constant uint STRIDE = COLUMNS + 4;  // of a chunk; not a multiple of the memory's banks
+constexpr constant uint SIMDGROUPS = 4;
+constexpr constant uint KEYS = 32;    // of a tile: one per lane
+constexpr constant uint COLUMNS = 64;
+constexpr constant uint STRIDE = COLUMNS + 4;  // of a chunk; not a multiple of the memory's banks
 constant uint KEY_WIDTH = (HEAD_DIM + 7) / 8 * 8;
 constant uint VALUE_WIDTH = (VALUE_DIM + 7) / 8 * 8;
 constant uint KEY_CHUNKS = (HEAD_DIM + COLUMNS - 1) / COLUMNS;

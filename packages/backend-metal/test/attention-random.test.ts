@@ -1,4 +1,4 @@
-import { checkAttrs, dim, type DType, kvFormats, ops, Rng, randomTensor, type Tensor, type TensorType } from "@rlxjs/ir";
+import { checkAttrs, dim, type DType, kvFormats, ops, Rng, randomTensor, Tensor, type TensorType } from "@rlxjs/ir";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type AttentionCase, attentionSample } from "../../ir/src/ops/attention-samples.ts";
@@ -98,6 +98,21 @@ describeOnMetal("attention with heads of every size", () => {
     { ...wide, headDim: 512, kv: "mlx-native-v1:8" },
   ])("%j", (c) => {
     expect(wrongOn(strictest, [c, { ...c, sq: 1 }, { ...c, sq: 3 }])).toEqual([]);
+  });
+});
+
+describeOnMetal("integers that are out of range", () => {
+  const call: AttentionCase = { sq: 1, capacity: 300, batch: 3, heads: [4, 2], headDim: 16, kvLen: [300, 7, 9], slots: [0, 1, 2] };
+  const wrong = { kvLen: Tensor.from("i32", [3], [300, 301, -1]), slots: Tensor.from("i32", [3], [0, 9, 9]) };
+  const text = "kvLen of sequence 1: expected 0 to 300, got 301";
+
+  test.each([1, 40])("the first one is refused, %i queries", (sq) => {
+    const sample = sampleOf({ ...call, sq });
+    const slots = ops.attention.inputs.map(({ name }, i) => (name === "kvLen" || name === "slots" ? wrong[name] : sample.slots[i]));
+    for (const variant of [fastest, strictest]) {
+      expect(() => resultsOf(backendOf(variant), ops.attention, [{ ...sample, slots }])).toThrow(text);
+      expectNoFaults();
+    }
   });
 });
 
