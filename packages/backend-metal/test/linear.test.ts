@@ -1,5 +1,5 @@
 import { evalExpr, metalKernels, planProgram } from "@rlxjs/backend-metal";
-import { define, dim, dtypes, findMismatch, ops, Rng, randomTensor, runReference, Tensor, weightTensor } from "@rlxjs/ir";
+import { define, dim, findMismatch, ops, Rng, randomTensor, runReference, Tensor, weightTensor } from "@rlxjs/ir";
 import { lowerGraph } from "@rlxjs/runtime";
 import { expect, test } from "vitest";
 import { describeOnMetal, describeVariants, expectNoFaults, openSession, variants } from "./variants.ts";
