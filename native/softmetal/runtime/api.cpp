@@ -160,4 +160,4 @@ API int sm_run(sm_device *device, const sm_dispatch *given) {
   return state.faults.size() == before ? 0 : -1;
 }
 
-API void sm_memory_barrier(sm_device *device) { ++device->state.interval; }
+API void sm_memory_barrier(sm_device *device) { device->state.interval = nextInterval(); }

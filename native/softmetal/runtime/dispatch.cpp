@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <algorithm>
+#include <atomic>
 #include <random>
 #include <thread>
 
@@ -8,6 +9,11 @@
 #include "traps.h"
 
 namespace softmetal {
+
+uint32_t nextInterval() {
+  static std::atomic<uint32_t> last{0};
+  return ++last;
+}
 
 msl_uint3 Dispatch::threadgroups() const {
   if (!grid_is_threads) return grid;

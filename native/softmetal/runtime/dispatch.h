@@ -22,13 +22,16 @@ struct Options {
   uint32_t max_threads_per_threadgroup = 1024;
 };
 
+// The number of a time between memory barriers, which no other device has either: buffers of one may be bound by another.
+uint32_t nextInterval();
+
 // State that outlives a dispatch.
 struct Device {
   Options options;
   FaultLog faults;
   BufferList buffers;
   std::vector<std::unique_ptr<FiberPool>> fibers;  // per worker
-  uint32_t interval = 1;                           // between memory barriers
+  uint32_t interval = nextInterval();              // between memory barriers
   uint32_t dispatches = 0;
 };
 
