@@ -6,8 +6,7 @@ import { OneOp } from "../../backend-cpu/test/one-op.ts";
 import { integer } from "../../backend-cpu/test/suites/attention-problem.ts";
 import { MetalError } from "../src/errors.ts";
 import { withFault } from "./planted.ts";
-import { fastest } from "./two-ways.ts";
-import { createVariant, describeOnMetal, expectNoFaults, takeFaults } from "./variants.ts";
+import { createVariant, describeOnMetal, expectNoFaults, fastest, takeFaults } from "./variants.ts";
 
 // Defects of the kernels that these ones come after: each check passes on ours and fails once the defect is planted.
 

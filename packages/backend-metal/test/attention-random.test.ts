@@ -5,8 +5,7 @@ import { type AttentionCase, attentionSample } from "../../ir/src/ops/attention-
 import { resultsOf, type Case, type Slots, wrongResults } from "../../backend-cpu/test/one-op.ts";
 import { integer } from "../../backend-cpu/test/suites/attention-problem.ts";
 import { SymbolicOp } from "./symbolic-op.ts";
-import { fastest } from "./two-ways.ts";
-import { backendOf, describeOnMetal, expectNoFaults, strictest, type Variant } from "./variants.ts";
+import { backendOf, describeOnMetal, expectNoFaults, fastest, strictest, type Variant } from "./variants.ts";
 
 const rng = new Rng(23);
 

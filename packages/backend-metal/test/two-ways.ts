@@ -1,9 +1,6 @@
 import { afterEach } from "vitest";
 import type { TwoWays } from "../../backend-cpu/test/suites/attention-problem.ts";
-import { backendOf, describeOnMetal, expectNoFaults, strictest, variants } from "./variants.ts";
-
-/** The one that takes least time. */
-export const [fastest = strictest] = variants;
+import { backendOf, describeOnMetal, expectNoFaults, fastest, strictest } from "./variants.ts";
 
 /** A suite on the variant that is fastest and on the one that tells most. */
 export const describeTwoWays = (title: string, suite: (ways: TwoWays) => void): void =>
