@@ -76,11 +76,10 @@ kernel void copy_tiles(constant RegionArgs &args [[buffer(0)]],
     if (row < rows && column < columns) out[p.to + column + row * args.to[AXES - 2]] = tile[thread_place.x][i];
   }
 }
-#define TILES(NAME, T) template [[host_name(NAME)]] kernel void copy_tiles<T>(constant RegionArgs &, device const T *, device T *, uint3, uint3);
-TILES("copy_tiles_1", uchar)
-TILES("copy_tiles_2", ushort)
-TILES("copy_tiles_4", uint)
-TILES("copy_tiles_8", uint2)
+template [[host_name("copy_tiles_1")]] kernel decltype(copy_tiles<uchar>) copy_tiles<uchar>;
+template [[host_name("copy_tiles_2")]] kernel decltype(copy_tiles<ushort>) copy_tiles<ushort>;
+template [[host_name("copy_tiles_4")]] kernel decltype(copy_tiles<uint>) copy_tiles<uint>;
+template [[host_name("copy_tiles_8")]] kernel decltype(copy_tiles<uint2>) copy_tiles<uint2>;
 
 // Elements of x at `before` within out, `value` around them: a thread per element of out, strides of x.
 struct PadArgs {

@@ -33,3 +33,7 @@ inline DoubleFloat product_of(DoubleFloat a, DoubleFloat b) {
   return fast_two_sum(p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi));
 }
 inline DoubleFloat negative(DoubleFloat a) { return {-a.hi, -a.lo}; }
+inline DoubleFloat negative_if(bool condition, DoubleFloat a) {
+  if (condition) return negative(a);
+  return a;
+}

@@ -65,7 +65,5 @@ kernel void scatter(constant ScatterArgs &args [[buffer(0)]],
     store_number(out, VALUE_TYPE, to + i, sum);
   }
 }
-#define SCATTER(NAME, T) \
-  template [[host_name(NAME)]] kernel void scatter<T>(constant ScatterArgs &, device const uchar *, device const uchar *, device uchar *, device Status *, uint2, uint);
-SCATTER("scatter_float", float)
-SCATTER("scatter_int", long)
+template [[host_name("scatter_float")]] kernel decltype(scatter<float>) scatter<float>;
+template [[host_name("scatter_int")]] kernel decltype(scatter<long>) scatter<long>;

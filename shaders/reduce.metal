@@ -12,7 +12,7 @@ constant uint KEPT [[function_constant(5)]];     // axes that are kept
 constant uint REDUCED [[function_constant(6)]];  // axes that are not
 
 inline float identity_of(float) { return FOLD == PRODUCT ? 1.0f : FOLD == MAXIMUM ? -INFINITY : FOLD == MINIMUM ? INFINITY : 0.0f; }
-inline long identity_of(long) { return FOLD == PRODUCT ? 1 : FOLD == MAXIMUM ? LONG_MIN : FOLD == MINIMUM ? LONG_MAX : 0; }
+inline long identity_of(long) { return FOLD == PRODUCT ? 1 : FOLD == MAXIMUM ? numeric_limits<long>::min() : FOLD == MINIMUM ? numeric_limits<long>::max() : 0; }
 inline float mean_of(float sum, uint count) { return MEAN ? sum / float(count) : sum; }
 inline long mean_of(long sum, uint) { return sum; }
 template <typename T>
@@ -57,7 +57,5 @@ kernel void reduce(constant ReduceArgs &args [[buffer(0)]],
   sum = fold_team<Fold<T>>(sum, partial, t);
   if (t.index == 0) store_number(out, OUT_TYPE, ulong(t.work) * args.parts + threadgroup_place.y, mean_of(sum, args.count));
 }
-#define REDUCE(NAME, T) \
-  template [[host_name(NAME)]] kernel void reduce<T>(constant ReduceArgs &, device const uchar *, device uchar *, uint2, uint, uint, uint, uint);
-REDUCE("reduce_float", float)
-REDUCE("reduce_int", long)
+template [[host_name("reduce_float")]] kernel decltype(reduce<float>) reduce<float>;
+template [[host_name("reduce_int")]] kernel decltype(reduce<long>) reduce<long>;

@@ -87,10 +87,10 @@ kernel void rope_table(constant RopeTableArgs &args [[buffer(0)]], device const 
   const DoubleFloat angle = radians(below ? 0 - rest : rest);
   const DoubleFloat square = product_of(angle, angle);
   const DoubleFloat along = series(square, 0), across = product_of(angle, series(square, 1));
-  const DoubleFloat side = below ? negative(across) : across;
+  const DoubleFloat side = negative_if(below, across);
   const DoubleFloat cosine = quarter % 2 == 0 ? along : side, sine = quarter % 2 == 0 ? side : along;
   const bool backwards = (position < 0) != (bits >> 31 != 0);
   const DoubleFloat scale = {args.scale, args.scale_lo};
-  cosines[place] = product_of(quarter == 1 || quarter == 2 ? negative(cosine) : cosine, scale).hi;
-  sines[place] = product_of((quarter >= 2) != backwards ? negative(sine) : sine, scale).hi;
+  cosines[place] = product_of(negative_if(quarter == 1 || quarter == 2, cosine), scale).hi;
+  sines[place] = product_of(negative_if((quarter >= 2) != backwards, sine), scale).hi;
 }

@@ -7,7 +7,7 @@
 constant uint X_TYPE [[function_constant(1)]];
 constant bool SIGMOID [[function_constant(2)]];
 constant bool NORMALIZE [[function_constant(3)]];
-constant uint MOST_EXPERTS = 2048, MOST = 256;
+constexpr constant uint MOST_EXPERTS = 2048, MOST = 256;
 
 struct RouteArgs {
   uint experts, k;

@@ -62,7 +62,5 @@ kernel void scan(constant ScanArgs &args [[buffer(0)]],
     before = plus(before, total);
   }
 }
-#define SCAN(NAME, T) \
-  template [[host_name(NAME)]] kernel void scan<T>(constant ScanArgs &, device const uchar *, device uchar *, uint, uint, uint, uint, uint);
-SCAN("scan_float", float)
-SCAN("scan_int", long)
+template [[host_name("scan_float")]] kernel decltype(scan<float>) scan<float>;
+template [[host_name("scan_int")]] kernel decltype(scan<long>) scan<long>;

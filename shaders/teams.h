@@ -49,5 +49,7 @@ inline T fold_team(T v, threadgroup T *partial, Team t) {
   if (TEAM == ONE_SIMDGROUP) return v;
   if (t.lane == 0) partial[t.group] = v;
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  return F::across(t.lane < t.groups ? partial[t.lane] : F::identity());
+  v = F::identity();
+  if (t.lane < t.groups) v = partial[t.lane];
+  return F::across(v);
 }

@@ -7,7 +7,7 @@ constant uint UNIT [[function_constant(1)]];       // bytes of an element
 constant bool FROM_LIST [[function_constant(2)]];  // of a row, only elements of a list of indices count
 constant bool TO_RESULT [[function_constant(3)]];  // otherwise to such a list, in no order
 constant bool TWO_WORDS [[function_constant(4)]];  // elements of 8 bytes
-constant uint MOST = 256;                          // k
+constexpr constant uint MOST = 256;                // k
 constant uint NONE = 0xffffffffu;
 
 // Where an element comes in the order: its value in two words, then its index, the lower one above the higher one. No two are equal.

@@ -93,7 +93,10 @@ export function readKernels(source) {
   for (const at of new Set([...markers, ...attributed])) {
     const start = source.statementStart(at);
     let open = at;
-    while (open < source.tokens.length && source.at(open) !== "(" && source.at(open) !== ";") open = source.skip(open) + 1;
+    while (open < source.tokens.length && source.at(open) !== "(" && source.at(open) !== ";") {
+      if (source.at(open) === "decltype") open = source.partner[open + 1] + 1;
+      else open = source.skip(open) + 1;
+    }
     const name = beforeTemplateArguments(source, open - 1);
     const header = source.attributesOf([start, open]);
     const host = header.find((attribute) => attribute.name === "host_name")?.value;
