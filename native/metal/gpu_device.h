@@ -49,7 +49,7 @@ struct GpuConstant {
   uint32_t bits;
 };
 
-// Compiled source. Pipelines are made once per function and constants.
+// Compiled source. Pipelines are made once per function and constants; on any thread, several at the same time.
 class GpuLibrary {
  public:
   virtual ~GpuLibrary() = default;
@@ -100,7 +100,7 @@ class GpuDevice {
   virtual std::shared_ptr<GpuBuffer> allocate(size_t bytes, const std::string& label) = 0;
   // Memory of the caller, without a copy: whole pages. `owner` is released when neither the CPU nor the GPU uses the buffer any more.
   virtual std::shared_ptr<GpuBuffer> wrap(void* data, size_t bytes, std::shared_ptr<const void> owner, const std::string& label) = 0;
-  // Metal source, compiled once as long as somebody uses it; on any thread. NULL: `error` has the compiler's diagnostics.
+  // Metal source, compiled once as long as somebody uses it; on any thread, several at the same time. NULL: `error` has the compiler's diagnostics.
   virtual std::shared_ptr<GpuLibrary> library(const std::string& label, const std::string& source, std::string& error) = 0;
   // NULL when the device takes no more work.
   virtual std::unique_ptr<GpuCommands> commands(const std::string& label) = 0;

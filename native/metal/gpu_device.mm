@@ -36,6 +36,7 @@ class MetalDevice final : public GpuDevice {
 
   std::shared_ptr<GpuLibrary> library(const std::string& label, const std::string& source, std::string& error) override {
     @autoreleasepool {
+      const KeyedLock::Hold making(compiling_, source);
       if (auto known = find(source)) return known;
       id<MTLLibrary> compiled = compile_library(device_, label, source, error);
       if (compiled == nil) return nullptr;
@@ -74,6 +75,7 @@ class MetalDevice final : public GpuDevice {
   const id<MTLCommandQueue> queue_;
   const std::shared_ptr<Residency> residency_;
   const std::string name_;
+  KeyedLock compiling_;  // by source
   std::mutex mutex_;
   std::map<std::string, std::weak_ptr<MetalLibrary>> libraries_;  // by source
   std::map<size_t, std::shared_ptr<MetalLibrary>> latest_;

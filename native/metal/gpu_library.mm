@@ -53,9 +53,9 @@ id<MTLLibrary> compile_library(id<MTLDevice> device, const std::string& label, c
 
 std::shared_ptr<GpuPipeline> MetalLibrary::pipeline(const std::string& function, const std::vector<GpuConstant>& constants, std::string& error) {
   @autoreleasepool {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    std::shared_ptr<MetalPipeline>& known = pipelines_[key_of(function, constants)];
-    if (known) return known;
+    const std::string key = key_of(function, constants);
+    const KeyedLock::Hold making(making_, key);
+    if (auto pipeline = find(key)) return pipeline;
     MTLFunctionConstantValues* values = [MTLFunctionConstantValues new];
     for (const GpuConstant& constant : constants) set_constant(values, constant);
     NSError* failure = nil;
@@ -65,9 +65,17 @@ std::shared_ptr<GpuPipeline> MetalLibrary::pipeline(const std::string& function,
       error = text_of(failure);
       return nullptr;
     }
-    known = std::make_shared<MetalPipeline>(state);
-    return known;
+    auto pipeline = std::make_shared<MetalPipeline>(state);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    pipelines_[key] = pipeline;
+    return pipeline;
   }
+}
+
+std::shared_ptr<MetalPipeline> MetalLibrary::find(const std::string& key) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto known = pipelines_.find(key);
+  return known == pipelines_.end() ? nullptr : known->second;
 }
 
 }  // namespace rlx

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "gpu_device.h"
+#include "keyed_lock.h"
 
 #if !__has_feature(objc_arc)
 #error "compile with -fobjc-arc"
@@ -74,6 +75,9 @@ class MetalLibrary final : public GpuLibrary {
  private:
   const id<MTLDevice> device_;
   const id<MTLLibrary> library_;
+  std::shared_ptr<MetalPipeline> find(const std::string& key);
+
+  KeyedLock making_;  // by key, as the pipelines
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<MetalPipeline>> pipelines_;
 };

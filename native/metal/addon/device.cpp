@@ -9,6 +9,8 @@ void Core::stop() {
   idle_.wait(lock, [this] { return running_ == 0; });
   settler_.close();
   stopped_ = true;
+  for (Thread& t : threads_) t.thread.join();
+  threads_.clear();
 }
 
 void Core::begin(Napi::Env env) {
@@ -22,6 +24,19 @@ void Core::end(Settler::Task task) {
   const std::lock_guard<std::mutex> lock(mutex_);
   running_--;
   idle_.notify_all();
+}
+
+void Core::apart(Napi::Env env, std::function<Settler::Task()> work) {
+  begin(env);
+  threads_.remove_if([](Thread& t) {
+    if (t.over) t.thread.join();
+    return !t.thread.joinable();
+  });
+  Thread& t = threads_.emplace_back();
+  t.thread = std::thread([this, &t, work = std::move(work)] {
+    GpuDevice::pool([&] { end(work()); });
+    t.over = true;
+  });
 }
 
 namespace {
@@ -46,7 +61,8 @@ class Device : public Napi::ObjectWrap<Device> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Device",
                        {InstanceMethod<&Device::describe>("describe"), InstanceMethod<&Device::allocate>("allocate"),
-                        InstanceMethod<&Device::holds>("holds"), InstanceMethod<&Device::load>("load"), InstanceMethod<&Device::close>("close")});
+                        InstanceMethod<&Device::holds>("holds"), InstanceMethod<&Device::prepare>("prepare"),
+                        InstanceMethod<&Device::load>("load"), InstanceMethod<&Device::close>("close")});
   }
 
  private:
@@ -93,6 +109,7 @@ class Device : public Napi::ObjectWrap<Device> {
     return Napi::Boolean::New(info.Env(), bytes.bytes == 0 || core_->memory.holds_weight(bytes));
   }
 
+  Napi::Value prepare(const Napi::CallbackInfo& info) { return closed(info.Env()) ? info.Env().Undefined() : prepare_program(core_, info); }
   Napi::Value load(const Napi::CallbackInfo& info) { return closed(info.Env()) ? info.Env().Undefined() : load_program(core_, info); }
 
   Napi::Value close(const Napi::CallbackInfo& info) {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <thread>
 
 #include "addon.h"
 
@@ -132,58 +131,22 @@ class Executable : public Napi::ObjectWrap<Executable> {
   std::shared_ptr<Loaded> loaded_;
 };
 
-std::vector<std::string> strings_of(const Napi::Value& list) {
-  std::vector<std::string> out;
-  const auto array = list.As<Napi::Array>();
-  for (uint32_t i = 0; i < array.Length(); i++) out.push_back(array.Get(i).ToString().Utf8Value());
-  return out;
-}
-
-bool compile(GpuDevice& device, const Program& program, const Napi::Array& libraries, Replay::Pipelines& pipelines, Failure& failure) {
-  struct Compilation {
-    std::string label, source, error;
-    std::shared_ptr<GpuLibrary> library;
-  };
-  std::vector<Compilation> compilations(libraries.Length());
-  std::vector<std::thread> threads;
-  for (uint32_t i = 0; i < libraries.Length(); i++) {
-    const auto library = libraries.Get(i).As<Napi::Object>();
-    Compilation& c = compilations[i];
-    c.label = library.Get("label").ToString().Utf8Value();
-    c.source = library.Get("source").ToString().Utf8Value();
-    // The system compiles several at a time, each in a process of its own.
-    threads.emplace_back([&device, &c] { c.library = device.library(c.label, c.source, c.error); });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const Compilation& c : compilations)
-    if (!c.library) return failure.set(Failure::Kind::shader, "library \"" + c.label + "\" does not compile:\n" + c.error);
-  for (const Pipeline& p : program.pipelines) {
-    std::string error;
-    pipelines.push_back(compilations[p.library].library->pipeline(p.function, p.constants, error));
-    if (!pipelines.back()) return failure.set(Failure::Kind::shader, "function \"" + p.function + "\": " + error);
-  }
-  return true;
-}
-
 }  // namespace
 
 Napi::Value load_program(const std::shared_ptr<Core>& core, const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Span words = bytes_of(info[1]);
-  const auto functions = strings_of(info[2]);
-  const auto libraries = info[3].As<Napi::Array>();
+  Compilation compilation;
+  if (!compilation.read(info, 1)) return fail(env, compilation.failure);
   auto labels = strings_of(info[4]);
-  Program program;
+  if (labels.size() != compilation.program.steps) return rlx::fail(env, "expected one label per step");
+  if (!compilation.run(*core->device)) return fail(env, compilation.failure);
+  auto loaded = std::make_shared<Loaded>(*core, info[0].ToString().Utf8Value(), std::move(compilation.program), std::move(labels));
   Failure failure;
-  if (!decode_program(reinterpret_cast<const double*>(words.data), words.bytes / sizeof(double), functions, libraries.Length(), program, failure.text))
-    return fail(env, failure);
-  if (labels.size() != program.steps) return rlx::fail(env, "expected one label per step");
-  Replay::Pipelines pipelines;
-  if (!compile(*core->device, program, libraries, pipelines, failure)) return fail(env, failure);
-  auto loaded = std::make_shared<Loaded>(*core, info[0].ToString().Utf8Value(), std::move(program), std::move(labels));
-  if (!loaded->replay.init(std::move(pipelines), spans_of(info[5]), core->memory, failure)) return fail(env, failure);
+  if (!loaded->replay.init(std::move(compilation.pipelines), spans_of(info[5]), core->memory, failure)) return fail(env, failure);
   const Napi::Object object = env.GetInstanceData<Napi::FunctionReference>()->New({});
   Executable::Unwrap(object)->adopt(env, core, std::move(loaded));
+  // A device that nobody holds any more closes.
+  object["device"] = info.This();
   return object;
 }
 

@@ -21,6 +21,15 @@ export interface NativeDevice {
   allocate(bytes: number): Uint8Array<ArrayBuffer>;
   /** Whether programs can use these bytes where they are, as weights: in memory of the device or in a mapped file, at a multiple of 16. */
   holds(bytes: Uint8Array<ArrayBuffer>): boolean;
+  /**
+   * Compiles the libraries and functions of a program in threads of its own. Gives how to let go of them; `load` finds them until then.
+   * Rejects with a NativeFailure.
+   */
+  prepare(
+    words: Float64Array<ArrayBuffer>,
+    functions: readonly string[],
+    libraries: readonly { readonly label: string; readonly source: string }[],
+  ): Promise<() => void>;
   /** See encode.ts for the words; `labels` are the steps', `bound` has one entry per buffer. Throws a NativeFailure. */
   load(
     name: string,

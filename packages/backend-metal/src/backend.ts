@@ -2,10 +2,11 @@ import { RlxError, type Tensor } from "@rlxjs/ir";
 import { type Backend, type BackendOptions, libraryVersion, type MappedFile, type Program } from "@rlxjs/runtime";
 import type { MetalAddon } from "./addon.ts";
 import { MetalDevice, type MetalDeviceOptions } from "./device.ts";
-import { MetalExecutable, type RefusalText } from "./executable.ts";
+import type { RefusalText } from "./executable.ts";
 import { metalKernels } from "./kernels/index.ts";
 import type { MetalKernel } from "./launch.ts";
 import { planProgram } from "./plan.ts";
+import { MetalProgram } from "./program.ts";
 import { shadersHash } from "./shaders.ts";
 
 export interface MetalOptions extends BackendOptions, MetalDeviceOptions {
@@ -28,6 +29,8 @@ export function createMetalBackend(addon: MetalAddon, options: MetalOptions = {}
     throw new RlxError("ERR_OPTION", `threads: expected nothing for device "metal", which computes on the GPU, got ${options.threads}`);
   const kernels = options.metalKernels ?? metalKernels;
   const device = new MetalDevice(addon, options);
+  const planned = (program: Program): MetalProgram =>
+    new MetalProgram(device, program, planProgram(program, kernels), refusalText(program, kernels));
   return {
     info: {
       device: "metal",
@@ -40,7 +43,8 @@ export function createMetalBackend(addon: MetalAddon, options: MetalOptions = {}
     allocate: (bytes) => device.allocate(bytes),
     pack: async (weight, layout) => refuse(weight, layout),
     packSync: refuse,
-    load: (program, bound) => new MetalExecutable(device, program, planProgram(program, kernels), bound, refusalText(program, kernels)),
+    load: (program, bound) => planned(program).load(bound),
+    prepare: async (program) => planned(program).prepare(),
     mapFile: (path) => device.mapFile(path),
     [Symbol.dispose]: () => device[Symbol.dispose](),
   };

@@ -29,6 +29,10 @@ export function onDevice<T>(where: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw isNativeFailure(error) && error.kind !== "refused" ? new MetalError(where, error.kind, error.message) : error;
+    throw ofDevice(where, error);
   }
 }
+
+/** What native code threw as a MetalError; anything else as it is. */
+export const ofDevice = (where: string, error: unknown): unknown =>
+  isNativeFailure(error) && error.kind !== "refused" ? new MetalError(where, error.kind, error.message) : error;

@@ -1,10 +1,7 @@
 import { type Executable, type ExecutableStats, type GpuCounts, KernelError, type Program, type RunCall } from "@rlxjs/runtime";
 import { isNativeFailure, type NativeCall, type NativeExecutable } from "./addon.ts";
-import type { MetalDevice } from "./device.ts";
-import { encodePlan } from "./encode.ts";
-import { MetalError, onDevice } from "./errors.ts";
+import { MetalError } from "./errors.ts";
 import type { Refusal } from "./launch.ts";
-import type { MetalPlan } from "./plan.ts";
 
 /** The words for what a step refused, without the op's name. */
 export type RefusalText = (step: number, refusal: Refusal) => string;
@@ -20,22 +17,10 @@ export class MetalExecutable implements Executable {
   /** What the native side has counted, once it is closed. */
   #counted: ReturnType<NativeExecutable["counts"]> | undefined;
 
-  /** `bound` has one entry per buffer: weights and constants in their stored form. Throws a MetalError when a shader does not compile or memory is short. */
-  constructor(
-    device: MetalDevice,
-    program: Program,
-    plan: MetalPlan,
-    bound: readonly (Uint8Array<ArrayBuffer> | undefined)[],
-    refusal: RefusalText,
-  ) {
-    const { words, functions } = encodePlan(program, plan);
-    const labels = program.steps.map((step, i) => [`${i}`, step.op, step.origin, step.label].filter((t) => t !== undefined).join(" "));
-    const weights = bound.map((bytes) => bytes && device.resident(bytes));
+  constructor(program: Program, native: NativeExecutable, refusal: RefusalText) {
     this.#program = program;
+    this.#native = native;
     this.#refusal = refusal;
-    this.#native = onDevice(`graph "${program.name}"`, () =>
-      device.native.load(program.name, words, functions, plan.libraries, labels, weights),
-    );
   }
 
   async run(call: RunCall): Promise<void> {

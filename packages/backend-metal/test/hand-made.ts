@@ -4,7 +4,8 @@ import { constants, float, type Launch, type MetalPlan, read, readWrite, slot, s
 import type { Operand, Program, ProgramBuffer, RunCall, Step } from "@rlxjs/runtime";
 import { MetalDevice, type MetalDeviceOptions } from "../src/device.ts";
 import { encodePlan } from "../src/encode.ts";
-import { MetalExecutable } from "../src/executable.ts";
+import type { MetalExecutable } from "../src/executable.ts";
+import { MetalProgram } from "../src/program.ts";
 import { loadMetalAddon, type MetalAddon, type SoftwareOptions } from "../src/addon.ts";
 
 /** `FACTOR` is a function constant. `refuse` refuses element `args.at` when it is not 0; `overrun` reads behind its operand. */
@@ -149,13 +150,10 @@ export class HandMade {
   }
 
   load(device: MetalDevice, bound: readonly (Uint8Array<ArrayBuffer> | undefined)[] = this.#buffers.map(() => undefined)): MetalExecutable {
-    return new MetalExecutable(
-      device,
-      this.program,
-      this.plan,
-      bound,
-      (step, { code, values }) => `step ${step} refuses with ${code}: ${values}`,
-    );
+    return this.on(device).load(bound);
+  }
+  on(device: MetalDevice): MetalProgram {
+    return new MetalProgram(device, this.program, this.plan, (step, { code, values }) => `step ${step} refuses with ${code}: ${values}`);
   }
 }
 

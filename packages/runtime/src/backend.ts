@@ -94,6 +94,12 @@ export interface Executable extends Disposable {
   stats(): ExecutableStats;
 }
 
+/** A program that a device has made ready to be loaded. Disposing it leaves what it has loaded as it is. */
+export interface PreparedProgram extends Disposable {
+  /** See `Backend.load`. */
+  load(bound: readonly (Uint8Array<ArrayBuffer> | undefined)[]): Executable;
+}
+
 /** A file whose bytes are mapped, not read. */
 export interface MappedFile extends Disposable {
   readonly size: number;
@@ -121,6 +127,8 @@ export interface Backend extends Disposable {
   packSync(weight: Tensor, layout: string): Uint8Array<ArrayBuffer>;
   /** `bound` has one entry per buffer of the program: weights and constants in their layouts, undefined for the other kinds. */
   load(program: Program, bound: readonly (Uint8Array<ArrayBuffer> | undefined)[]): Executable;
+  /** The part of `load` that takes long and needs no weights, such as compiling shaders, without holding the event loop. */
+  prepare?(program: Program): Promise<PreparedProgram>;
   mapFile?(path: string): MappedFile;
 }
 

@@ -1,6 +1,7 @@
 import { type Graph, opByName, shapeEquals, Tensor, type TensorType } from "@rlxjs/ir";
 import type { Backend, RunCall } from "./backend.ts";
 import { UnboundWeightError, WeightTypeError } from "./errors.ts";
+import { loadProgram } from "./load.ts";
 import { lowerWork } from "./lower.ts";
 import { compileWork } from "./passes/compile.ts";
 import type { Program, ProgramBuffer, WeightSource } from "./program.ts";
@@ -88,7 +89,7 @@ function* evaluate(graph: Graph, layout: string | undefined, scope: WeightScope)
   const { dtype, shape, bytes } = output ?? { dtype: "f32", shape: [], bytes: 0 };
   const memory = backend.allocate(bytes);
   const call: RunCall = { extents: [], inputs: [], outputs: [memory.bytes], states: [] };
-  using executable = backend.load(program, bound);
+  using executable = yield* loadProgram(backend, program, bound);
   yield { run: (signal) => executable.run({ ...call, signal }), runSync: () => executable.runSync(call) };
   if (layout === undefined) return memory.bytes;
   const made = yield* packed(Tensor.fromBytes(dtype, shape.map(Number), memory.bytes), layout, scope);

@@ -8,6 +8,7 @@ import { GpuHandles } from "./gpu-handles.ts";
 import { HostHandles } from "./host-handles.ts";
 import { bindInputs, leavesOf } from "./inputs.ts";
 import { trackLeak, untrackLeak } from "./leaks.ts";
+import { loadProgram } from "./load.ts";
 import { countStateCopies } from "./memory-report.ts";
 import type { Program } from "./program.ts";
 import type { CompiledStats, CopyCounts, GraphTypes, Outputs, RunOptions } from "./run-options.ts";
@@ -217,7 +218,7 @@ export class GraphRunner<Out extends string> implements Disposable {
     const known = this.#resources.executable;
     if (known) return known;
     const bound = yield* bindWeights(this.#program, { backend, store: this.#weights, params: this.#params });
-    const executable = backend.load(this.#program, bound);
+    const executable = yield* loadProgram(backend, this.#program, bound);
     this.#resources.executable = executable;
     this.#totals = { ...this.#totals, compiles: this.#totals.compiles + 1 };
     return executable;
