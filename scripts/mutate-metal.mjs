@@ -1,14 +1,14 @@
-// Mutation test of the Metal backend: changes one place of a shader, or of the TypeScript that binds and launches shaders, and expects a
-// complaint: of the samples of the ops that use it (packages/backend-metal/test/mutants.ts, on software Metal), else of the tests that are about
-// it. Results go to .cache/mutants/results.jsonl; what is there is not done again as long as the file has not changed.
+// Mutation test of the Metal backend: changes one place of a shader, of the TypeScript that binds and launches shaders, or of the native host, and
+// expects a complaint: of the samples of the ops that use it (packages/backend-metal/test/mutants.ts, on software Metal), else of the tests that
+// are about it. Results go to .cache/mutants/results.jsonl; what is there is not done again as long as the file has not changed.
 //
-//   node scripts/mutate-metal.mjs [--of shaders|bindings] [--minutes N] [--seed N] [--processes N] [FILE ...]
+//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [FILE ...]
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { argv, exit, stderr, stdout } from "node:process";
 import { parseArgs } from "node:util";
-import { bindingMutants, shaderMutants, testsOf } from "./mutation/mutants.mjs";
+import { bindingMutants, hostMutants, shaderMutants } from "./mutation/mutants.mjs";
 import { bundle, Checkout, folder, Workplace } from "./mutation/workplace.mjs";
 import { root } from "./setup.mjs";
 
@@ -22,7 +22,9 @@ const { values: flags, positionals } = parseArgs({
     processes: { type: "string", default: "2" },
   },
 });
-const bindings = flags.of === "bindings";
+const kinds = { shaders: shaderMutants, bindings: bindingMutants, host: hostMutants };
+const mutantsOfKind = kinds[flags.of];
+if (mutantsOfKind === undefined) throw new Error(`--of: expected one of ${Object.keys(kinds).join(", ")}, got ${flags.of}`);
 const results = join(folder, "results.jsonl");
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 16);
 /** In an order that depends on the seed alone. */
@@ -33,7 +35,7 @@ const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
 }));
 for (const { samples } of places) await bundle(samples.program);
 const opsByFile = JSON.parse((await places[0]?.samples.run(["list"], 120_000)) ?? "{}");
-const everything = (bindings ? bindingMutants : shaderMutants)(opsByFile)
+const everything = mutantsOfKind(opsByFile)
   .filter(({ file }) => positionals.length === 0 || positionals.some((name) => file.includes(name)))
   .map((mutant) => ({ ...mutant, id: hash(mutant.file, mutant.whole, mutant.source) }));
 
@@ -48,30 +50,43 @@ async function baseline({ samples, tests }) {
   };
   for (const op of new Set(everything.flatMap(({ ops }) => ops))) await measure(op, samples.run(["run", op], 600_000));
   samples.cache.keep();
-  for (const file of new Set(everything.flatMap((mutant) => testsOf(mutant.file)))) await measure(file, tests.test([file], 600_000));
+  if (flags.of === "host") await measure("build", tests.build());
+  for (const file of new Set(everything.flatMap((mutant) => mutant.tests))) await measure(file, tests.test([file], 600_000));
   tests.cache.keep();
 }
 /** What does not end by then does not end. Compiling a mutant takes some seconds. */
 const patience = (names) => 10_000 + 4 * names.reduce((sum, name) => sum + time.get(name), 0);
 
-/** What its samples, else its tests, say of a mutant. */
-async function outcomeOf({ samples, tests }, { file, source, whole, ops }) {
-  const quickest = [...ops].sort((a, b) => time.get(a) - time.get(b));
-  const shader = join(samples.shaders, relative("shaders", file));
-  if (bindings) await bundle(samples.program, { path: join(root, file), source });
-  else writeFileSync(shader, source);
-  const said = await samples.run(["run", ...quickest], patience(ops));
-  if (!bindings) writeFileSync(shader, whole);
-  samples.cache.clean();
-  const files = testsOf(file);
-  if (said !== "survived" || files.length === 0) return said;
-  const path = join(tests.root, file);
+/** Puts a mutant in the place of its file while `work` runs. */
+async function replaced(path, { source, whole }, work) {
   writeFileSync(path, source);
-  const saidOfTests = await tests.test(files, patience(files));
-  writeFileSync(path, whole);
-  tests.cache.clean();
-  return saidOfTests;
+  try {
+    return await work();
+  } finally {
+    writeFileSync(path, whole);
+  }
 }
+
+/** What its samples, else its tests, say of a mutant. */
+async function outcomeOf(place, mutant) {
+  const said = mutant.ops.length > 0 ? await saidBySamples(place.samples, mutant) : "survived";
+  return said === "survived" && mutant.tests.length > 0 ? saidByTests(place.tests, mutant) : said;
+}
+
+async function saidBySamples(samples, mutant) {
+  const quickest = [...mutant.ops].sort((a, b) => time.get(a) - time.get(b));
+  const run = () => samples.run(["run", ...quickest], patience(quickest));
+  if (flags.of === "shaders")
+    return replaced(join(samples.shaders, relative("shaders", mutant.file)), mutant, run).finally(() => samples.cache.clean());
+  await bundle(samples.program, { path: join(root, mutant.file), source: mutant.source });
+  return run();
+}
+
+const saidByTests = (tests, mutant) =>
+  replaced(join(tests.root, mutant.file), mutant, async () => {
+    const built = flags.of === "host" ? await tests.build() : "survived";
+    return built === "survived" ? tests.test(mutant.tests, patience(mutant.tests)) : built;
+  }).finally(() => tests.cache.clean());
 
 const known = new Map(
   (existsSync(results) ? readFileSync(results, "utf8").split("\n") : [])
@@ -79,7 +94,7 @@ const known = new Map(
     .map((line) => JSON.parse(line))
     .map((record) => [record.id, record]),
 );
-const queue = shuffled(everything.filter(({ id, ops }) => !known.has(id) && ops.length > 0));
+const queue = shuffled(everything.filter(({ id, ops, tests }) => !known.has(id) && ops.length + tests.length > 0));
 const end = performance.now() + Number(flags.minutes) * 60_000;
 async function work(place) {
   await baseline(place);
@@ -101,10 +116,10 @@ await Promise.all(places.map(work)).catch((error) => {
 const done = everything.flatMap(({ id }) => known.get(id) ?? []);
 const count = (outcome) => done.filter((record) => record.outcome === outcome).length;
 const share = (100 * count("killed")) / Math.max(1, count("killed") + count("survived"));
-const idle = everything.filter(({ ops }) => ops.length === 0).length;
+const idle = everything.filter(({ ops, tests }) => ops.length + tests.length === 0).length;
 stdout.write(
   `${everything.length} mutants, ${done.length} tried: ${count("refused")} do not compile, ${count("killed")} killed, ` +
-    `${count("survived")} survived (${share.toFixed(1)} % killed); ${idle} that no sample executes\n`,
+    `${count("survived")} survived (${share.toFixed(1)} % killed); ${idle} that nothing executes\n`,
 );
 const survivors = done.filter(({ outcome }) => outcome === "survived").sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
 for (const { file, line, name, text } of survivors) stdout.write(`  ${file}:${line}: ${name}: ${text}\n`);

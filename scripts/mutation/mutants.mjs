@@ -47,6 +47,28 @@ const textsIn = (path, pattern) =>
       .map((name) => [name, readFileSync(join(path, name), "utf8")]),
   );
 
+/** Which test files are about a source, by parts of their names. @type {[RegExp, string[]][]} */
+const subjects = [
+  [/attention/, ["attention-"]],
+  [/kv|fwht|hadamard/, ["kv-", "ring-cache", "rope-kv"]],
+  [/rope|double_float/, ["rope"]],
+  [/linear|matvec|tiles|matmul|grouped|routine|conv|blocks|embedding/, ["linear", "products", "experts", "weights", "epilogues"]],
+  [/copy|iota|region|grid/, ["copy", "rows"]],
+  [/gather|indices/, ["gather", "rows"]],
+  [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
+  [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
+  [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
+];
+
+/** The test files for a source, as vitest takes them. @param {string} file */
+const testsOf = (file) => [
+  ...new Set(
+    subjects.flatMap(([pattern, names]) =>
+      pattern.test(basename(file)) ? names.map((name) => `packages/backend-metal/test/${name}`) : [],
+    ),
+  ),
+];
+
 /** Generated numbers, which a test compares with their source as text. */
 const tables = new Set(["kv_tables.h"]);
 
@@ -57,7 +79,13 @@ export function shaderMutants(opsByFile) {
     if (tables.has(file)) return [];
     const users = usersOf(texts, file, (other, used) => other.includes(`#include "${used}"`));
     const ops = [...new Set(users.flatMap((user) => opsByFile[user.replace(/\.metal$/, "")] ?? []))];
-    return mutantsOf(text, [...mutations, ...furtherMutations]).map((mutant) => ({ ...mutant, file: `shaders/${file}`, ops, whole: text }));
+    return mutantsOf(text, [...mutations, ...furtherMutations]).map((mutant) => ({
+      ...mutant,
+      file: `shaders/${file}`,
+      ops,
+      tests: testsOf(file),
+      whole: text,
+    }));
   });
 }
 
@@ -75,28 +103,21 @@ export function bindingMutants(opsByFile) {
     const chosen = users.includes("kernels/elementwise.ts") || ops.length === 0 ? [...new Set([...generated, ...ops])] : ops;
     return mutantsOf(text, bindingMutations)
       .filter(({ text: line }) => !/^(import|export (type|interface)|\*|readonly )/.test(line))
-      .map((mutant) => ({ ...mutant, file: `packages/backend-metal/src/${file}`, ops: chosen, whole: text }));
+      .map((mutant) => ({ ...mutant, file: `packages/backend-metal/src/${file}`, ops: chosen, tests: testsOf(file), whole: text }));
   });
 }
 
-/** Which test files are about a source, by parts of their names. @type {[RegExp, string[]][]} */
-const subjects = [
-  [/attention/, ["attention-"]],
-  [/kv|fwht|hadamard/, ["kv-", "ring-cache", "rope-kv"]],
-  [/rope|double_float/, ["rope"]],
-  [/linear|matvec|tiles|matmul|grouped|routine|conv|blocks|embedding/, ["linear", "products", "experts", "weights", "epilogues"]],
-  [/copy|iota|region|grid/, ["copy", "rows"]],
-  [/gather|indices/, ["gather", "rows"]],
-  [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
-  [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
-  [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
-];
-
-/** The test files for a source, as vitest takes them. @param {string} file */
-export const testsOf = (file) => [
-  ...new Set(
-    subjects.flatMap(([pattern, names]) =>
-      pattern.test(basename(file)) ? names.map((name) => `packages/backend-metal/test/${name}`) : [],
-    ),
-  ),
-];
+/** Mutants of the host that replays programs, native code; what tests of the host are there for. */
+export function hostMutants() {
+  const tests = ["barriers", "host", "memory", "runs", "errors"].map((name) => `packages/backend-metal/test/${name}`);
+  const texts = textsIn(join(root, "native", "metal"), /^\w+\.(cpp|mm)$/);
+  return [...texts].flatMap(([file, text]) =>
+    mutantsOf(text, [...mutations, ...furtherMutations]).map((mutant) => ({
+      ...mutant,
+      file: `native/metal/${file}`,
+      ops: [],
+      tests,
+      whole: text,
+    })),
+  );
+}

@@ -90,15 +90,25 @@ export class Checkout {
     mkdirSync(this.root, { recursive: true });
     for (const file of ["tsconfig.base.json", "vitest.config.ts", "package.json"]) copyFileSync(join(root, file), join(this.root, file));
     for (const part of ["ir", "runtime", "backend-cpu", "backend-metal", "models-core"]) this.#copy(join("packages", part));
-    for (const part of ["shaders", join("native", "softmetal")]) this.#copy(part);
+    for (const part of ["shaders", "native", "scripts"]) this.#copy(part);
     rmSync(join(this.root, "node_modules"), { force: true });
     symlinkSync(join(root, "node_modules"), join(this.root, "node_modules"));
     this.cache = new KernelCache(this.root);
   }
 
   #copy(part) {
-    const filter = (path) => !/^(dist|.*\.tsbuildinfo|CMakeFiles)$/.test(basename(path));
+    const filter = (path) => !/^(dist|.*\.tsbuildinfo|CMakeFiles|CMakeCache\.txt|build\.ninja|cmake_install\.cmake)$/.test(basename(path));
     cpSync(join(root, part), join(this.root, part), { recursive: true, verbatimSymlinks: true, filter });
+  }
+
+  /** Builds the Metal addon from the sources that are here: "survived", or what the compiler says. */
+  async build() {
+    const { status, text } = await output(
+      ["packages/backend-metal/scripts/build-native.mjs"],
+      { cwd: this.root, env: this.cache.env },
+      600_000,
+    );
+    return status === 0 ? "survived" : `error: ${text.slice(-1000)}`;
   }
 
   /** "survived", or the first test that fails. */
