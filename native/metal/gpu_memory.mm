@@ -7,7 +7,12 @@ MetalBuffer::MetalBuffer(id<MTLBuffer> buffer, std::shared_ptr<Residency> reside
   residency_->add(buffer_);
 }
 
-MetalBuffer::~MetalBuffer() { residency_->remove(buffer_); }
+// Also on threads of Node, which release what is made in passing only at their end.
+MetalBuffer::~MetalBuffer() {
+  @autoreleasepool {
+    residency_->remove(buffer_);
+  }
+}
 
 #if RLX_MACOS_15_SDK
 
