@@ -25,8 +25,10 @@ const expected: Record<string, string> = {
   long_double: "4:10: 'long double' is not supported in MSL",
   mutable_global: "3:1: a variable at program scope must be 'constant'",
   mutual_recursion: "4:7: 'f' calls itself: recursion is not allowed in MSL",
+  newer_cpp: "4:6: constexpr if is incompatible with C++ standards before C++17 [-Werror,-Wpre-c++17-compat]",
   new_array: "4:14: 'default new' is not supported in C++ for OpenCL",
   pointer_without_space: "3:8: 'float * p' needs an address space: device, constant, threadgroup or thread",
+  positions_of_two_sizes: "4:15: kernel k: threadgroup_position_in_grid and threads_per_threadgroup have different numbers of components",
   printf: "4:3: use of undeclared identifier 'printf'; did you mean 'rint'?",
   recursion: "3:7: 'f' calls itself: recursion is not allowed in MSL",
   shuffle_of_pointer:

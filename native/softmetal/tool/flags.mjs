@@ -52,6 +52,8 @@ const language = [
 const messages = [
   ...["-ferror-limit=0", "-fno-color-diagnostics", "-fno-caret-diagnostics"],
   ...["-Wno-unknown-attributes", "-Wno-duplicate-decl-specifier", "-Wno-unused-value", "-Wno-unused-function"],
+  // MSL is C++14.
+  "-Werror=pre-c++17-compat",
 ];
 // Calls of __tsan_read4 and the like go to the runtime, which has its own shadow memory; TSan itself is not linked, nor is UBSan. Wide vectors would escape
 // TSan's pass.

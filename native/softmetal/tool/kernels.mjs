@@ -70,6 +70,21 @@ function checkBindings(source, kernel) {
   }
 }
 
+/** Positions and sizes of a kernel are all numbers, all pairs or all triples. @param {Source} source @param {string} kernel @param {Range[]} parameters */
+function checkPositions(source, kernel, parameters) {
+  /** @type {{ name: string, components: string } | undefined} */
+  let first;
+  for (const range of parameters) {
+    const position = source.attributesOf(range).find(({ name }) => positions.has(synonyms.get(name) ?? name));
+    const type = source.tokens.slice(...range).find(({ text }) => /^u(int|short)[23]?$/.test(text))?.text;
+    if (position === undefined || type === undefined) continue;
+    const components = type.replace(/\D/g, "");
+    first ??= { name: position.name, components };
+    if (components !== first.components)
+      source.error(range[0], `kernel ${kernel}: ${first.name} and ${position.name} have different numbers of components`);
+  }
+}
+
 /** Steps back over a template argument list that ends at `i`: the index in front of it. @param {Source} source @param {number} i */
 function beforeTemplateArguments(source, i) {
   if (source.at(i) !== ">") return i;
@@ -113,6 +128,7 @@ export function readKernels(source) {
         source.error(range[0], `kernel ${source.at(name)}: argument '${source.slice(...range)}' has no attribute`);
       return argument;
     });
+    checkPositions(source, source.at(name), parameters);
     const kernel = {
       name: source.at(name),
       template: source.at(start) === "template",
