@@ -146,7 +146,7 @@ Napi::Value load_program(const std::shared_ptr<Core>& core, const Napi::Callback
   const Napi::Object object = env.GetInstanceData<Napi::FunctionReference>()->New({});
   Executable::Unwrap(object)->adopt(env, core, std::move(loaded));
   // A device that nobody holds any more closes.
-  object["device"] = info.This();
+  object.Set("device", info.This());
   return object;
 }
 
