@@ -1,6 +1,7 @@
 #include "symbolize.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,11 +17,11 @@ namespace {
 // What a program prints, or "" if it cannot be run.
 std::string outputOf(const char *const *arguments) {
   int ends[2];
-  if (pipe(ends) != 0) return "";
+  // A process that another thread starts meanwhile must not hold the pipe open.
+  if (pipe2(ends, O_CLOEXEC) != 0) return "";
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  posix_spawn_file_actions_addclose(&actions, ends[0]);
   pid_t child = 0;
   const int failed = posix_spawnp(&child, arguments[0], &actions, nullptr, const_cast<char *const *>(arguments), environ);
   posix_spawn_file_actions_destroy(&actions);
