@@ -9,9 +9,11 @@ inline void rotate_rows(threadgroup float *rows, uint stride, uint count, uint n
   float v[REGISTERS] = {};
   for (uint r = team.index / 32; r < count; r += team.threads / 32) {
     threadgroup float *row = rows + r * stride;
-    for (uint i = 0, d = lane; d < n; i++, d += 32) v[i] = row[d];
+    UNROLL for (uint i = 0; i < REGISTERS; i++)
+      if (lane + 32 * i < n) v[i] = row[lane + 32 * i];
     rotate_row(v, n, !back, back, 1 / precise::sqrt(float(n)), lane, row);
-    for (uint i = 0, d = lane; d < n; i++, d += 32) row[d] = v[i];
+    UNROLL for (uint i = 0; i < REGISTERS; i++)
+      if (lane + 32 * i < n) row[lane + 32 * i] = v[i];
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 }

@@ -19,9 +19,11 @@ kernel void fwht(constant FwhtArgs &args [[buffer(0)]], device const float *x [[
   const uint row = group * simdgroups + simdgroup;
   if (row >= args.rows) return;
   float v[REGISTERS] = {};
-  for (uint i = 0, j = lane; j < N; ++i, j += 32) v[i] = x[ulong(row) * N + j];
+  UNROLL for (uint i = 0; i < REGISTERS; ++i)
+    if (lane + 32 * i < N) v[i] = x[ulong(row) * N + lane + 32 * i];
   rotate_row(v, N, SIGNS_BEFORE, SIGNS_AFTER, args.scale, lane, memory + simdgroup * N);
-  for (uint i = 0, j = lane; j < N; ++i, j += 32) out[ulong(row) * N + j] = v[i];
+  UNROLL for (uint i = 0; i < REGISTERS; ++i)
+    if (lane + 32 * i < N) out[ulong(row) * N + lane + 32 * i] = v[i];
 }
 
 // N > 512, and no signs: a threadgroup a row, which lies in threadgroup memory. The stages inside 512 values are a simdgroup's alone.
@@ -35,9 +37,11 @@ kernel void fwht_long(constant FwhtArgs &args [[buffer(0)]], device const float 
   for (uint begin = simdgroup * MAX_IN_REGISTERS; begin < N; begin += simdgroups * MAX_IN_REGISTERS) {
     const uint size = min(N - begin, MAX_IN_REGISTERS);
     float v[REGISTERS] = {};
-    for (uint i = 0, j = lane; j < size; ++i, j += 32) v[i] = from[begin + j];
+    UNROLL for (uint i = 0; i < REGISTERS; ++i)
+      if (lane + 32 * i < size) v[i] = from[begin + lane + 32 * i];
     butterflies(v, REGISTERS, min(run, MAX_IN_REGISTERS), lane);
-    for (uint i = 0, j = lane; j < size; ++i, j += 32) row[begin + j] = v[i];
+    UNROLL for (uint i = 0; i < REGISTERS; ++i)
+      if (lane + 32 * i < size) row[begin + lane + 32 * i] = v[i];
   }
   for (uint h = MAX_IN_REGISTERS; h < run; h *= 2) {
     threadgroup_barrier(mem_flags::mem_threadgroup);

@@ -1,6 +1,7 @@
 // The orthonormal Walsh-Hadamard transform with the bits of packages/ir/src/kv-codec/hadamard.ts: stages at distance 1, 2, 4, ... inside runs of a power
 // of two, a Hadamard matrix of order 12 or 20 across the runs, one multiplication. Every sum has the operands of the reference.
 #pragma once
+#include "common.h"
 #include "kv_tables.h"
 
 // A simdgroup holds up to 512 values: lane l has value l + 32 * i in register i, so memory is read and written in whole lines.
@@ -12,16 +13,18 @@ inline uint hadamard_order(uint n) { return popcount(n) == 1 ? 1 : n % 5 == 0 ? 
 
 inline float flip(float x, uint sign) { return as_type<float>(as_type<uint>(x) ^ sign << 31); }
 
-// The stages at distance 1, 2, ... run / 2 on `count` registers.
+// The stages at distance 1, 2, ... run / 2 on `count` registers. Loops over registers are unrolled: what has an index that is known only when the
+// kernel runs would lie in memory.
 inline void butterflies(thread float *v, uint count, uint run, uint lane) {
   for (uint h = 1; h < 32 && h < run; h *= 2)
-    for (uint i = 0; i < count; ++i) {
+    UNROLL for (uint i = 0; i < REGISTERS; ++i) {
+      if (i >= count) continue;
       const float other = simd_shuffle_xor(v[i], ushort(h));
       v[i] = (lane & h) != 0 ? other - v[i] : v[i] + other;
     }
-  for (uint h = 1; 32 * h < run; h *= 2)
-    for (uint i = 0; i < count; ++i)
-      if ((i & h) == 0) {
+  UNROLL for (uint h = 1; h < REGISTERS; h *= 2)
+    UNROLL for (uint i = 0; i < REGISTERS; ++i)
+      if (32 * h < run && i < count && (i & h) == 0) {
         const float a = v[i], b = v[i + h];
         v[i] = a + b;
         v[i + h] = a - b;
@@ -44,15 +47,19 @@ inline float across_runs(threadgroup const float *row, uint order, uint run, uin
 // needed where n is no power of two.
 inline void rotate_row(thread float *v, uint n, bool signs_before, bool signs_after, float scale, uint lane, threadgroup float *row) {
   const uint count = (n + 31) / 32, order = hadamard_order(n), run = n / order;
-  for (uint i = 0; signs_before && i < count; ++i) v[i] = flip(v[i], SIGN_WORDS[i] >> lane & 1);
+  UNROLL for (uint i = 0; i < REGISTERS; ++i)
+    if (signs_before && i < count) v[i] = flip(v[i], SIGN_WORDS[i] >> lane & 1);
   butterflies(v, count, run, lane);
   if (order > 1) {
-    for (uint i = 0, j = lane; j < n; ++i, j += 32) row[j] = v[i];
+    UNROLL for (uint i = 0; i < REGISTERS; ++i)
+      if (lane + 32 * i < n) row[lane + 32 * i] = v[i];
     simdgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = 0, j = lane; j < n; ++i, j += 32) v[i] = across_runs(row, order, run, j);
+    UNROLL for (uint i = 0; i < REGISTERS; ++i)
+      if (lane + 32 * i < n) v[i] = across_runs(row, order, run, lane + 32 * i);
     simdgroup_barrier(mem_flags::mem_threadgroup);
   }
-  for (uint i = 0; i < count; ++i) {
+  UNROLL for (uint i = 0; i < REGISTERS; ++i) {
+    if (i >= count) continue;
     v[i] *= scale;
     if (signs_after) v[i] = flip(v[i], SIGN_WORDS[i] >> lane & 1);
   }

@@ -52,7 +52,8 @@ inline float sum_of_squares(KvCodec c, threadgroup const float *row, uint lane) 
 // for this simdgroup alone. scale: f32(1 / sqrt(dim)).
 inline void kv_encode(KvCodec c, thread float *v, float scale, device uchar *packed, device float *norms, uint lane, threadgroup float *row) {
   rotate_row(v, c.dim, true, false, scale, lane, row);
-  for (uint i = 0, j = lane; j < c.dim; ++i, j += 32) row[j] = v[i];
+  UNROLL for (uint i = 0; i < REGISTERS; ++i)
+    if (lane + 32 * i < c.dim) row[lane + 32 * i] = v[i];
   simdgroup_barrier(mem_flags::mem_threadgroup);
   const float sum = sum_of_squares(c, row, lane);
   const float norm = precise::sqrt(c.norm_scale == 1.0f ? sum / float(c.block) : sum);
@@ -62,7 +63,10 @@ inline void kv_encode(KvCodec c, thread float *v, float scale, device uchar *pac
   const float first = simd_shuffle(gain, ushort(0)), second = c.norms > 1 ? simd_shuffle(gain, ushort(c.norm_lanes)) : first;
   simdgroup_barrier(mem_flags::mem_threadgroup);  // the sums have been read
   threadgroup uchar *codes = (threadgroup uchar *)row;
-  for (uint i = 0, j = lane; j < c.dim; ++i, j += 32) codes[j] = uchar(cell_of(c, v[i] * (j < c.block ? first : second)));
+  UNROLL for (uint i = 0; i < REGISTERS; ++i) {
+    const uint j = lane + 32 * i;
+    if (j < c.dim) codes[j] = uchar(cell_of(c, v[i] * (j < c.block ? first : second)));
+  }
   simdgroup_barrier(mem_flags::mem_threadgroup);
   for (uint group = lane; group < c.dim / 8; group += 32) {  // eight codes are `width` bytes
     ulong stream = 0;

@@ -26,7 +26,8 @@ inline void encode_vector(constant KvQuantizeArgs &args, KvPlaces places, uint w
   uint to;
   if (vector >= args.vectors[which] || !kv_target(places, args.plan, args.caches[which], HEAD_MAJOR, X_HEAD_MAJOR, vector, to)) return;
   float v[REGISTERS] = {};
-  for (uint i = 0, j = lane; j < codec.dim; ++i, j += 32) v[i] = load_float(x, type, ulong(vector) * codec.dim + j);
+  UNROLL for (uint i = 0; i < REGISTERS; ++i)
+    if (lane + 32 * i < codec.dim) v[i] = load_float(x, type, ulong(vector) * codec.dim + lane + 32 * i);
   kv_encode(codec, v, args.scales[which], packed + ulong(to) * codec.packed_bytes, norms + ulong(to) * codec.norms, lane, row);
 }
 
@@ -79,8 +80,11 @@ kernel void kv_dequantize(constant KvDequantizeArgs &args [[buffer(0)]], device 
   const float first = norms[ulong(from) * codec.norms] / codec.norm_scale;
   const float second = codec.norms > 1 ? norms[ulong(from) * codec.norms + 1] / codec.norm_scale : first;
   float v[REGISTERS] = {};
-  for (uint i = 0, j = lane; j < codec.dim; ++i, j += 32)
-    v[i] = kv_decode(codec, packed + ulong(from) * codec.packed_bytes, j, j < codec.block ? first : second);
+  UNROLL for (uint i = 0; i < REGISTERS; ++i) {
+    const uint j = lane + 32 * i;
+    if (j < codec.dim) v[i] = kv_decode(codec, packed + ulong(from) * codec.packed_bytes, j, j < codec.block ? first : second);
+  }
   if (PLAIN) rotate_row(v, codec.dim, false, true, args.scale, lane, memory + simdgroup * args.row);
-  for (uint i = 0, j = lane; j < codec.dim; ++i, j += 32) out[ulong(vector) * codec.dim + j] = v[i];
+  UNROLL for (uint i = 0; i < REGISTERS; ++i)
+    if (lane + 32 * i < codec.dim) out[ulong(vector) * codec.dim + lane + 32 * i] = v[i];
 }
