@@ -27,7 +27,7 @@ struct Windows {
   uint length, depth, taps, stride, padding, dilation;
   void load(uint row, uint from, uint quads, thread float4 *values) const {
     uint channel = from / taps, tap = from % taps;
-    for (uint i = 0; i < quads * 4; i++) {
+    UNROLL for (uint i = 0; i < quads * 4; i++) {
       const long at = long(row) * stride + long(tap) * dilation - padding;
       const bool inside = channel < depth && at >= 0 && at < long(length);
       values[i / 4][i % 4] = inside ? load_float(x, X_TYPE, start + ulong(channel) * length + ulong(at)) : 0.0f;

@@ -13,7 +13,7 @@ constant uint ID_TYPE [[function_constant(4)]];
 inline void convert_run(device const uchar *row, uint width, uint from, device uchar *out, ulong to) {
   Run run;
   if (is_block(W_TYPE)) run = load_run(row, W_TYPE, from / RUN);
-  for (uint j = 0; j < 4; j++) {
+  UNROLL for (uint j = 0; j < 4; j++) {
     const uint at = from + 4 * j;
     if (at >= width) return;
     float4 values;

@@ -87,7 +87,7 @@ struct Columns {
   uint count, k;
   void load(uint row, uint from, uint quads, thread float4 *values) const {
     const uint column = min(row, count - 1);
-    for (uint i = 0; i < quads * 4; i++)
+    UNROLL for (uint i = 0; i < quads * 4; i++)
       values[i / 4][i % 4] = from + i < k ? load_float(data, W_TYPE, ulong(from + i) * count + column) : 0.0f;
   }
   uint row(uint thread_index) const { return thread_index % TILE_COLUMNS; }

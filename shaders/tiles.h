@@ -25,7 +25,7 @@ struct Rows {
   bool wide;
   uint count, k;
   void load(uint row, uint from, uint quads, thread float4 *values) const {
-    for (uint q = 0; q < quads; q++) {
+    UNROLL for (uint q = 0; q < quads; q++) {
       const uint at = from + 4 * q;
       values[q] = at < k ? quad_of_row(data, dtype, wide, min(row, count - 1), k, at) : float4(0.0f);
     }
@@ -42,7 +42,7 @@ struct Weights {
     if (!is_block(W_TYPE)) return floats.load(row, from, quads, values);
     device const uchar *start = floats.data + min(row, floats.count - 1) * row_bytes(W_TYPE, floats.k);
     const Run run = load_run(start, W_TYPE, from / RUN);
-    for (uint q = 0; q < 4; q++) values[q] = decoded(run, W_TYPE, q);
+    UNROLL for (uint q = 0; q < 4; q++) values[q] = decoded(run, W_TYPE, q);
   }
   uint row(uint thread_index) const { return floats.row(thread_index); }
   uint from(uint thread_index) const { return floats.from(thread_index); }
