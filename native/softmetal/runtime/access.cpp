@@ -102,6 +102,7 @@ void Threadgroup::checkRace(ByteHistory *bytes, size_t count, const Access &now,
 }
 
 void Threadgroup::reportTrap(const Trap &trap) {
+  signalHandlerLeft();
   const Thread &thread = *std::find_if(threads_.begin(), threads_.end(), [&](const Thread &t) { return t.state == State::Running; });
   const std::string who = describe(thread);
   std::string message;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "frames.h"
 #include "memory.h"
 
 // Pushes the callee-saved registers, exchanges the stack pointers, pops, returns on the other stack.
@@ -94,6 +95,7 @@ Fiber::~Fiber() {
 }
 
 void Fiber::restart(void (*entry)()) {
+  forgetFrames(stackEnd(), kStackBytes);
   auto *frame = reinterpret_cast<uintptr_t *>(memory_ + pageBytes() + kStackBytes) - kFrameWords;
   memset(frame, 0, kFrameWords * sizeof *frame);
   frame[kEntryWord] = reinterpret_cast<uintptr_t>(entry);

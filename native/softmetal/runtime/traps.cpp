@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "frames.h"
 #include "threadgroup.h"
 
 namespace softmetal {
@@ -58,6 +59,11 @@ bool isDivisionTrap([[maybe_unused]] const void *code) {
 #else
   return false;
 #endif
+}
+
+void signalHandlerLeft() {
+  stack_t stack{};
+  if (sigaltstack(nullptr, &stack) == 0) forgetFrames(stack.ss_sp, stack.ss_size);
 }
 
 TrapGuard::TrapGuard() {

@@ -12,6 +12,9 @@ class TrapGuard {
   ~TrapGuard();
 };
 
+// After a signal on this thread whose handler did not return.
+void signalHandlerLeft();
+
 // Whether the trap instruction at `code` stands for a division by zero. (x86 has a signal of its own for that.)
 bool isDivisionTrap(const void *code);
 

@@ -126,5 +126,8 @@ export interface SoftwareFault {
 
 const native = new NativeAddon<MetalAddon>({ file: "rlxjs_metal.node", from: import.meta.url });
 
+/** Take the addon from another build, such as one with sanitizers. Before anything has opened a device. */
+export const useMetalBuild = (directory: string): void => native.useBuild(directory);
+
 /** The addon of this package's build or of the platform's package, or why there is none. Loaded at the first call. */
 export const loadMetalAddon = (): LoadedAddon<MetalAddon> => native.load();

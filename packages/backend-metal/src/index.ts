@@ -3,7 +3,7 @@ import { platformPackage } from "@rlxjs/runtime/node";
 import { loadMetalAddon } from "./addon.ts";
 import { createMetalBackend } from "./backend.ts";
 
-export { loadMetalAddon, type MetalAddon, type SoftwareFault, type SoftwareMetal, type SoftwareOptions } from "./addon.ts";
+export { loadMetalAddon, type MetalAddon, type SoftwareFault, type SoftwareMetal, type SoftwareOptions, useMetalBuild } from "./addon.ts";
 export { createMetalBackend, type MetalBackend, type MetalOptions } from "./backend.ts";
 export * from "./expr.ts";
 export { metalKernels } from "./kernels/index.ts";
