@@ -2,7 +2,8 @@
 // expects a complaint: of the samples of the ops that use it (packages/backend-metal/test/mutants.ts, on software Metal), else of the tests that
 // are about it. Results go to .cache/mutants/results.jsonl; what is there is not done again as long as the file has not changed.
 //
-//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [FILE ...]
+//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [--quick] [FILE ...]
+// `--quick`: samples only; what they do not kill is listed, and tried again without it.
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -20,6 +21,7 @@ const { values: flags, positionals } = parseArgs({
     minutes: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
     processes: { type: "string", default: "2" },
+    quick: { type: "boolean", default: false },
   },
 });
 const kinds = { shaders: shaderMutants, bindings: bindingMutants, host: hostMutants };
@@ -36,6 +38,7 @@ const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
 for (const { samples } of places) await bundle(samples.program);
 const opsByFile = JSON.parse((await places[0]?.samples.run(["list"], 120_000)) ?? "{}");
 const everything = mutantsOfKind(opsByFile)
+  .map((mutant) => (flags.quick ? { ...mutant, tests: [] } : mutant))
   .filter(({ file }) => positionals.length === 0 || positionals.some((name) => file.includes(name)))
   .map((mutant) => ({ ...mutant, id: hash(mutant.file, mutant.whole, mutant.source) }));
 
@@ -105,7 +108,7 @@ async function work(place) {
     const outcome = said === "survived" ? "survived" : /\berror:/.test(said) && !said.startsWith("test:") ? "refused" : "killed";
     const record = { id, file, line, name, text, outcome, said: said.slice(0, 200) };
     known.set(id, record);
-    appendFileSync(results, `${JSON.stringify(record)}\n`);
+    if (!flags.quick || outcome !== "survived") appendFileSync(results, `${JSON.stringify(record)}\n`);
   }
 }
 await Promise.all(places.map(work)).catch((error) => {
