@@ -36,29 +36,29 @@ const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
   tests: new Checkout(`${flags.of}-tests-${i}`),
 }));
 for (const { samples } of places) await bundle(samples.program);
-const opsByFile = JSON.parse((await places[0]?.samples.run(["list"], 120_000)) ?? "{}");
+const opsByFile = JSON.parse((await places[0]?.samples.run(["list"], 120)) ?? "{}");
 const everything = mutantsOfKind(opsByFile)
   .map((mutant) => (flags.quick ? { ...mutant, tests: [] } : mutant))
   .filter(({ file }) => positionals.length === 0 || positionals.some((name) => file.includes(name)))
   .map((mutant) => ({ ...mutant, id: hash(mutant.file, mutant.whole, mutant.source) }));
 
-/** Milliseconds that an op's samples, and a file's tests, take when nothing is changed, and nothing may be wrong then. */
+/** Seconds that an op's samples, and a file's tests, take when nothing is changed, and nothing may be wrong then. */
 const time = new Map();
 async function baseline({ samples, tests }) {
   const measure = async (name, run) => {
     const start = performance.now();
     const said = await run;
     if (said !== "survived") throw new Error(`unchanged sources: ${name}: ${said}`);
-    time.set(name, Math.max(time.get(name) ?? 0, performance.now() - start));
+    time.set(name, Math.max(time.get(name) ?? 0, (performance.now() - start) / 1000));
   };
-  for (const op of new Set(everything.flatMap(({ ops }) => ops))) await measure(op, samples.run(["run", op], 600_000));
+  for (const op of new Set(everything.flatMap(({ ops }) => ops))) await measure(op, samples.run(["run", op], 600));
   samples.cache.keep();
   if (flags.of === "host") await measure("build", tests.build());
-  for (const file of new Set(everything.flatMap((mutant) => mutant.tests))) await measure(file, tests.test([file], 600_000));
+  for (const file of new Set(everything.flatMap((mutant) => mutant.tests))) await measure(file, tests.test([file], 600));
   tests.cache.keep();
 }
-/** What does not end by then does not end. Compiling a mutant takes some seconds. */
-const patience = (names) => 10_000 + 4 * names.reduce((sum, name) => sum + time.get(name), 0);
+/** Seconds of the processor: what does not end by then does not end. */
+const patience = (names) => 10 + 3 * names.reduce((sum, name) => sum + time.get(name), 0);
 
 /** Puts a mutant in the place of its file while `work` runs. */
 async function replaced(path, { source, whole }, work) {

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { env, execPath } from "node:process";
+import process, { env, execPath } from "node:process";
 import { build } from "esbuild";
 import { root } from "../setup.mjs";
 
@@ -20,20 +20,36 @@ export async function bundle(outfile, replaced) {
   await build({ ...options, entryPoints: [join(backend, "test", "mutants.ts")], outfile, plugins: [plugin] });
 }
 
-/** A process' output, or how it ended when it printed nothing; killed when it takes too long. */
-function output(args, options, milliseconds) {
+/** What is under way ends with this process. @type {Set<import("node:child_process").ChildProcess>} */
+const children = new Set();
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.once(signal, () => {
+    for (const child of children) child.kill("SIGTERM");
+    process.exit(1);
+  });
+
+/** Nothing waits longer for a process that does not even use the processor. */
+const mostMilliseconds = 900_000;
+
+/**
+ * A Node process' output, or how it ended when it printed nothing. It ends when it has used the processor for so many seconds: unlike time on the
+ * clock, that does not depend on what else the machine does.
+ */
+function output(args, options, seconds) {
   return new Promise((resolve) => {
-    const child = spawn(execPath, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    const limited = ["-c", 'ulimit -t "$0" && exec "$@"', String(Math.ceil(seconds)), execPath, ...args];
+    const child = spawn("bash", limited, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    children.add(child);
     const said = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"])
       child[name].setEncoding("utf8").on("data", (text) => {
         said[name] += text;
       });
-    const timer = setTimeout(() => child.kill("SIGKILL"), milliseconds);
+    const timer = setTimeout(() => child.kill("SIGKILL"), mostMilliseconds);
     child.on("close", (status, signal) => {
       clearTimeout(timer);
-      const ended = signal === "SIGKILL" ? "takes too long" : `the process ended: ${signal ?? status} ${said.stderr.slice(-200)}`;
-      resolve({ status, text: said.stdout.trim() || ended });
+      children.delete(child);
+      resolve({ status, text: said.stdout.trim() || `the process ended: ${signal ?? status} ${said.stderr.slice(-200)}` });
     });
   });
 }
@@ -77,8 +93,8 @@ export class Workplace {
   }
 
   /** What the program prints: "survived", or what is wrong. */
-  async run(args, milliseconds) {
-    return (await output([this.program, ...args], { env: this.cache.env }, milliseconds)).text;
+  async run(args, seconds) {
+    return (await output([this.program, ...args], { env: this.cache.env }, seconds)).text;
   }
 }
 
@@ -112,11 +128,11 @@ export class Checkout {
   }
 
   /** "survived", or the first test that fails. */
-  async test(files, milliseconds) {
+  async test(files, seconds) {
     const report = join(this.root, "report.json");
     rmSync(report, { force: true });
-    const args = ["run", ...files, "--bail=1", "--maxWorkers=1", "--reporter=json", `--outputFile=${report}`];
-    const ended = await output(["node_modules/vitest/vitest.mjs", ...args], { cwd: this.root, env: this.cache.env }, milliseconds);
+    const args = ["run", ...files, "--bail=1", "--maxWorkers=1", "--testTimeout=0", "--reporter=json", `--outputFile=${report}`];
+    const ended = await output(["node_modules/vitest/vitest.mjs", ...args], { cwd: this.root, env: this.cache.env }, seconds);
     if (!existsSync(report)) return ended.text;
     const { success, numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
     if (success && numPassedTests > 0) return "survived";

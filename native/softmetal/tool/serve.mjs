@@ -1,5 +1,6 @@
 // Compiles for another process: requests come as lines of JSON, answers go back as they are ready. Ends with its input.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { defaultCache, hash, toolVersion } from "./cache.mjs";
@@ -11,6 +12,21 @@ import { compile } from "./compile.mjs";
 /** Sources that read no other file have the same library whenever their text and the options are the same. @param {string} source */
 const standsAlone = (source) => !/#\s*include\s*"/.test(source);
 
+let running = 0;
+/** @type {(() => void)[]} */
+const waiting = [];
+/** As many compilers at once as there are processors: a program may ask for dozens of libraries. @template T @param {() => Promise<T>} work */
+async function inTurn(work) {
+  while (running >= availableParallelism()) await new Promise((resolve) => waiting.push(() => resolve(undefined)));
+  running++;
+  try {
+    return await work();
+  } finally {
+    running--;
+    waiting.shift()?.();
+  }
+}
+
 /** The library of a source; one that was compiled before costs no run of the preprocessor. @param {Request} request @param {string} cache */
 export async function compileText({ name, source, check, define, architecture, version }, cache) {
   const record = join(cache, toolVersion, "sources", hash(name, source, String(check), architecture, String(version), ...define));
@@ -18,7 +34,7 @@ export async function compileText({ name, source, check, define, architecture, v
     const library = readFileSync(record, "utf8");
     if (existsSync(library)) return { library, log: "" };
   }
-  const { library, log } = await compile(name, { source, check, define, architecture, version, cache });
+  const { library, log } = await inTurn(() => compile(name, { source, check, define, architecture, version, cache }));
   if (library !== undefined && log === "" && standsAlone(source)) {
     mkdirSync(dirname(record), { recursive: true });
     const temporary = `${record}.${process.pid}`;
