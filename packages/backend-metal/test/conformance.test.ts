@@ -1,14 +1,21 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { type AnyOpDef, ops, type Tensor } from "@rlxjs/ir";
 import { metalKernels } from "@rlxjs/backend-metal";
+import { lowerGraph } from "@rlxjs/runtime";
 import { expect, test } from "vitest";
-import { type Case, casesOf, refusal, resultTypes, resultsOf, wrongResults } from "../../backend-cpu/test/one-op.ts";
+import { type Case, casesOf, opGraph, refusal, resultTypes, resultsOf, wrongResults } from "../../backend-cpu/test/one-op.ts";
+import { planProgram } from "../src/plan.ts";
+import { samplesOf } from "./wide-samples.ts";
 import { backendOf, describeOnMetal, expectNoFaults, variants } from "./variants.ts";
 
 const computed = (Object.values(ops) as AnyOpDef[]).filter((def) => def.traits.leaf === undefined);
 
+/** What Metal takes of an op's samples. */
+const accepted = (def: AnyOpDef): Case[] => samplesOf(def).filter((sample) => refusal(metalKernels, def, sample) === undefined);
+
 describeOnMetal("every op on every sample, as its reference says; in every variant the same bits", () => {
   test.each(computed.map((def) => [def.name, def] as const))("%s", (_, def) => {
-    const samples = casesOf(def).filter((sample) => refusal(metalKernels, def, sample) === undefined);
+    const samples = accepted(def);
     let first: readonly Tensor[] | undefined;
     for (const variant of variants) {
       const backend = backendOf(variant);
@@ -19,6 +26,23 @@ describeOnMetal("every op on every sample, as its reference says; in every varia
       first ??= results;
     }
   });
+});
+
+test("every kernel of every shader is launched by a sample", () => {
+  const launched = computed.flatMap((def) => {
+    const program = lowerGraph(opGraph(def, accepted(def)), { kernels: metalKernels, hoistWeights: false });
+    return planProgram(program, metalKernels).pipelines.map((p) => p.function);
+  });
+  const folder = new URL("../../../shaders/", import.meta.url);
+  const texts = readdirSync(folder).flatMap((name) => (name.endsWith(".metal") ? [readFileSync(new URL(name, folder), "utf8")] : []));
+  // A template's kernels are its instances.
+  const kernels = texts.flatMap((text) => {
+    const templates = new Set([...text.matchAll(/host_name\(.* (\w+)</g)].map((m) => m[1]));
+    const named = [...text.matchAll(/host_name\("(\w+)"\)|^kernel void (\w+)\(/gm)].map((m) => m[1] ?? m[2]);
+    return named.filter((name) => !templates.has(name));
+  });
+  expect(kernels.length).toBeGreaterThan(40);
+  expect(kernels.filter((name) => !launched.includes(String(name)))).toEqual([]);
 });
 
 /** Samples whose results are not the same bits; a NaN is as good as another. */
