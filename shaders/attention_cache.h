@@ -2,6 +2,7 @@
 #pragma once
 #include "attention.h"
 #include "kv_codec.h"
+#include "quads.h"
 
 // The vectors of one key head: of keys or of values. What it is made of but for pointers and `first` are function constants.
 struct Side {
@@ -73,13 +74,5 @@ inline float4 quad_of(Side s, Vector x, uint quad) {
     const char4 codes = char4(*(device const packed_char4 *)(block + 2 + quad % 8 * 4));
     return float4(codes) * float(*(device const half *)block);
   }
-  if (s.in_quads) {
-    if (s.type == F16) return float4(((device const half4 *)x.data)[quad]);
-    if (s.type == BF16) return as_type<float4>(uint4(((device const ushort4 *)x.data)[quad]) << 16);
-    return ((device const float4 *)x.data)[quad];
-  }
-  float4 y = float4(0);
-  for (uint i = 0; i < 4; i++)
-    if (quad * 4 + i < s.dim) y[i] = load_float(x.data, s.type, quad * 4 + i);
-  return y;
+  return load_quad(x.data, s.type, s.in_quads, quad * 4, s.dim, 0);
 }

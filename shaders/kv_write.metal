@@ -1,5 +1,6 @@
 // Tokens into KV caches, in place and in the cache's dtype; keys turn on their way where there are angles.
 #include "kv_plan.h"
+#include "quads.h"
 #include "rope.h"
 
 constant bool HEAD_MAJOR [[function_constant(9)]];
@@ -31,19 +32,6 @@ struct Source {
   Angles angles;
 };
 
-// Four values at a multiple of four.
-inline float4 load_four(device const uchar *data, uint dtype, ulong index) {
-  if (dtype == F16) return float4(((device const half4 *)data)[index / 4]);
-  if (dtype == BF16) return as_type<float4>(uint4(((device const ushort4 *)data)[index / 4]) << 16);
-  return ((device const float4 *)data)[index / 4];
-}
-inline void store_four(device uchar *data, uint dtype, ulong index, float4 v) {
-  if (dtype == F16) ((device half4 *)data)[index / 4] = half4(v);
-  else if (dtype == BF16)
-    ((device ushort4 *)data)[index / 4] = ushort4(to_bf16(v.x).bits, to_bf16(v.y).bits, to_bf16(v.z).bits, to_bf16(v.w).bits);
-  else ((device float4 *)data)[index / 4] = v;
-}
-
 // A block of 32 values, one per lane, as ggml quantizes it: f16 d = max |x| / 127, codes round(x / d), ties away from zero. A block with a NaN or an
 // infinity has the scale NaN and codes 0, and so have codes where 1 / d is infinite.
 inline void store_q8_0(device uchar *block, float x, uint lane) {
@@ -74,10 +62,10 @@ inline void write_item(constant KvWriteArgs &args, KvPlaces places, uint which, 
     move_unit(cache, ulong(to) * per_head + part, source.x, ulong(from) * per_head + part, unit);
   } else if (unit == 4) {
     float4 four;
-    if (!source.turns) four = load_four(source.x, source.type, ulong(from) * dim + part * 4);
+    if (!source.turns) four = load_quad(source.x, source.type, true, ulong(from) * dim + part * 4, 0, 0);
     else
       for (uint i = 0; i < 4; ++i) four[i] = value_of(source, args, sizes.heads, dim, from, part * 4 + i);
-    store_four(cache, cache_type, ulong(to) * dim + part * 4, four);
+    store_quad(cache, cache_type, true, ulong(to) * dim + part * 4, 0, four);
   } else {
     store_float(cache, cache_type, ulong(to) * dim + part, value_of(source, args, sizes.heads, dim, from, part));
   }

@@ -37,6 +37,8 @@ export const ceilDiv = make("ceilDiv");
 export const rem = make("rem");
 export const min = make("min");
 export const max = make("max");
+/** 1 where e is at least n, else 0: as a factor of a grid it chooses between launches, of which one with an extent of 0 is left out. */
+export const atLeast = (e: Expr, n: Expr): Expr => min(1, max(0, sub(e, sub(n, 1))));
 export const product = (list: readonly Expr[]): Expr => list.reduce<Expr>(mul, 1);
 
 export function evalExpr(e: Expr, bindings: Bindings): number {

@@ -101,7 +101,7 @@ describeOnMetal("defects that are not there", () => {
       isRight(kernels, ops.kvQuantize, [...store, x, ...places], { codec: "lloyd-max-v2:4", headDim: 32 });
     for (const check of [write, blocks, quantize]) expect(check(metalKernels)).toBe(true);
     expectNoFaults();
-    expect(write(withFault("kv_write", "load_four(source.x, source.type,", "load_four(source.x, F32,"))).toBe(false);
+    expect(write(withFault("kv_write", "load_quad(source.x, source.type,", "load_quad(source.x, F32,"))).toBe(false);
     expect(blocks(withFault("kv_write", "load_float(source.x, source.type,", "load_float(source.x, F32,"))).toBe(false);
     expect(quantize(withFault("kv_quantize", "load_float(x, type,", "load_float(x, F32,"))).toBe(false);
     takeFaults(); // twice the bytes were read

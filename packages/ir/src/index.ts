@@ -22,6 +22,7 @@ export * from "./kv-names/index.ts";
 export { overlap } from "./memory.ts";
 export * from "./op.ts";
 export { visible } from "./ops/attention.ts";
+export type { AttentionAttrs } from "./ops/attention-shape.ts";
 export { type OpTable, opByName, ops } from "./ops/index.ts";
 export { innerNode, innerType } from "./ops/with-epilogue.ts";
 export { parseGraph } from "./parse.ts";

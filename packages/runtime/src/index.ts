@@ -8,6 +8,7 @@ export * from "./errors.ts";
 export type { GpuHandleFeed, GpuHandleFeeds, GpuRowFeed } from "./feeds.ts";
 export type { HandleRows } from "./gpu-handles.ts";
 export type { InputValue, InputValues } from "./inputs.ts";
+export * from "./attention-checks.ts";
 export * from "./kernel-checks.ts";
 export { type LeakHandler, onLeak } from "./leaks.ts";
 export { lowerGraph, type LowerOptions, REFERENCE } from "./lower.ts";

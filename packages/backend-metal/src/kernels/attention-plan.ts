@@ -1,27 +1,11 @@
 import { type AttrRecord, type Dim, type DType, dimMax, dtypeCode, kvCodecNumber } from "@rlxjs/ir";
-import type { Operand, Step } from "@rlxjs/runtime";
+import { attentionAttrs, attentionValueDim, type Operand, type Step } from "@rlxjs/runtime";
 import { type Expr, ceilDiv, max, min, product } from "../expr.ts";
 import { type Argument, type BufferArgument, constants, float, type FunctionConstant, long, read, slot, uint, ulong } from "../launch.ts";
 import { input } from "./checks.ts";
 import { inQuads, SIMDGROUP } from "./grid.ts";
 
 // What the launches of attention have in common: sizes, and the operands, arguments and function constants of shaders/attention.h.
-
-export interface AttentionAttrs {
-  readonly numHeads: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  readonly scale?: number;
-  readonly softcap?: number;
-  readonly window?: number;
-  readonly causal: boolean;
-  readonly maskKind: "none" | "keep" | "bias";
-  readonly kvLayout: "token" | "head";
-  readonly kCodec?: string;
-  readonly vCodec?: string;
-}
-// Checked against the op's record.
-export const attentionAttrs = (attrs: AttrRecord): AttentionAttrs => attrs as unknown as AttentionAttrs;
 
 type Shaped = { readonly shape: readonly Dim[]; readonly dtype: DType };
 /** Sizes of a node or of a step. */
@@ -54,7 +38,7 @@ export function sizesOf(of: {
     kvHeads: numKvHeads,
     group: numHeads / numKvHeads,
     headDim,
-    valueDim: dimMax(of.outputs[0]?.shape[2] ?? 0) / numHeads,
+    valueDim: attentionValueDim(of),
   };
 }
 

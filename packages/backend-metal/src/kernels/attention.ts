@@ -1,10 +1,9 @@
-import { type DType, dimMax, dimMin } from "@rlxjs/ir";
-import { type NodeView, reasons, type Step } from "@rlxjs/runtime";
-import { ceilDiv, type Expr, max, min, mul, sub } from "../expr.ts";
+import { dimMax, dimMin } from "@rlxjs/ir";
+import { attentionAttrs, attentionRefusal, type NodeView, reasons, type Step } from "@rlxjs/runtime";
+import { atLeast, ceilDiv, type Expr, max, min, mul, sub } from "../expr.ts";
 import { type Launch, type MetalKernel, type Refusal, read, scratch, status, write } from "../launch.ts";
 import {
   attentionArguments,
-  attentionAttrs,
   attentionBuffers,
   attentionConstants,
   type DecodePlan,
@@ -24,27 +23,6 @@ const recordTail = 4;
 /** Of a table of code values; 16 where there is none, since threadgroup memory that is bound is never empty. */
 const tableBytes = (codec: string | undefined): number => (codec === undefined ? 16 : 2 ** Number(codec.split(":")[1]) * 4);
 
-const floats: readonly DType[] = ["f32", "f16", "bf16"];
-/** Which dtypes each operand may have; other operands are integers. */
-const accepted: Readonly<Record<string, readonly DType[]>> = {
-  q: floats,
-  k: [...floats, "q8_0", "u8"],
-  v: [...floats, "q8_0", "u8"],
-  mask: [...floats, "bool"],
-  sinks: floats,
-  kNorms: ["f32"],
-  vNorms: ["f32"],
-};
-
-function accepts(node: NodeView): true | string {
-  const { headDim, valueDim } = sizesOf(node);
-  const wrong = [...node.def.inputs.entries()].flatMap(([i, { name }]) => {
-    const dtype = node.inputs[i]?.dtype;
-    return dtype && accepted[name] && !accepted[name].includes(dtype) ? [`${name} of dtype ${dtype}`] : [];
-  });
-  return reasons(hasF64(...node.inputs), Math.max(headDim, valueDim) > maxHeadDim && `heads wider than ${maxHeadDim}`, wrong[0]);
-}
-
 /** Bytes of the records of all rows that decode may have. */
 function recordBytes({ batch, queries, heads, valueDim }: Sizes, { mostQueries, isSplit, splits }: DecodePlan): Expr {
   const rows = mul(mul(batch, min(queries, mostQueries)), heads);
@@ -57,7 +35,7 @@ function recordBytes({ batch, queries, heads, valueDim }: Sizes, { mostQueries, 
  */
 function isDecode({ queries }: Sizes, { mostQueries }: DecodePlan): Expr {
   if (dimMax(queries) <= mostQueries) return 1;
-  return dimMin(queries) > mostQueries ? 0 : min(1, max(0, sub(mostQueries + 1, queries)));
+  return dimMin(queries) > mostQueries ? 0 : sub(1, atLeast(queries, mostQueries + 1));
 }
 
 function decode(step: Step, plan: DecodePlan, wanted: Expr): Launch[] {
@@ -142,7 +120,7 @@ function refusal(_: Step, { code, values: [sequence, most, given] }: Refusal): s
 /** Attention over a cache or over fresh keys: shaders/attention_decode.metal for few queries, shaders/attention_prefill.metal for more. */
 export const attentionKernels: readonly MetalKernel[] = [
   kernel("attention", {
-    accepts,
+    accepts: (node) => reasons(hasF64(...node.inputs), attentionRefusal(node, maxHeadDim)),
     scratchBytes,
     launches,
     refusal,

@@ -1,11 +1,10 @@
 import { dimMax, dimMin, dtypeCode, mulDims, productOf, type TensorType } from "@rlxjs/ir";
 import { reasons } from "@rlxjs/runtime";
-import { add, ceilDiv, div, type Expr, max, min, mul, sub } from "../expr.ts";
+import { add, atLeast, ceilDiv, div, type Expr, max, min, mul, sub } from "../expr.ts";
 import { constants, type Launch, read, scratch, slot, status, uint, write } from "../launch.ts";
 import type { Finished } from "../msl/epilogue.ts";
 import { hasF64 } from "./checks.ts";
 import {
-  atLeast,
   type Call,
   finishedLaunch,
   MATVEC_THREADS,

@@ -1,4 +1,4 @@
-import { type Dim, dtypeCode, type KvCodec, kvBits, kvCodec, kvCodecIds } from "@rlxjs/ir";
+import { type Dim, dtypeCode, type KvCodec, kvCodecNamed, kvCodecNumber } from "@rlxjs/ir";
 import { dimAttr, numberAttr, type Operand, reasons, type Step } from "@rlxjs/runtime";
 import { div, type Expr, max, product } from "../expr.ts";
 import { constants, float, type Launch, type MetalKernel, read, slot, status, uint, write } from "../launch.ts";
@@ -22,12 +22,9 @@ import {
 const VECTORS = 4;
 
 /** A codec by name, which the graph has checked. */
-function codecOf(name: unknown, headDim: number): KvCodec {
-  for (const id of kvCodecIds) for (const bits of kvBits) if (name === `${id}:${bits}`) return kvCodec(id, bits, headDim);
-  throw new TypeError(`expected the name of a codec, got ${String(name)}`);
-}
+const codecOf = (name: unknown, headDim: number): KvCodec => kvCodecNamed("kv_quantize", "codec", String(name), headDim);
 /** As shaders/kv_tables.h numbers codecs. */
-const codecNumber = ({ id, bits }: KvCodec): number => 16 * kvCodecIds.indexOf(id) + bits;
+const codecNumber = ({ id, bits }: KvCodec): number => kvCodecNumber(`${id}:${bits}`);
 
 /** Extents of a quantized cache. */
 function storeOf({ shape }: Operand, headMajor: boolean, codec: KvCodec): Cache {

@@ -1,6 +1,6 @@
 import { type Dim, dimMax, dimMin, dtypeCode, isFloat, type TensorType } from "@rlxjs/ir";
 import { type Operand, type OperandView, reasons } from "@rlxjs/runtime";
-import { type Expr, max, min, mul, sub } from "../expr.ts";
+import { atLeast, type Expr, mul, sub } from "../expr.ts";
 import type { Launch, MetalKernel } from "../launch.ts";
 import { type EpilogueParts, epilogueParts, type Finished, finished, finishedNode, unfinishable } from "../msl/epilogue.ts";
 import { hasF64, kernel, output } from "./checks.ts";
@@ -95,9 +95,6 @@ export const operandConstants = (x: Operand, w: Operand, k: Dim, out: Operand, b
   bias !== undefined,
   code(bias),
 ];
-
-/** 1 where e is at least n, else 0: as a factor of a grid it chooses between launches, of which one with an extent of 0 is left out. */
-export const atLeast = (e: Expr, n: Expr): Expr => min(1, max(0, sub(e, sub(n, 1))));
 
 /** A kernel for so many rows of x: `xRows` at once in one simdgroup, or tiles. `when`: 1 where it is the one for the extents of a run, else 0. */
 export interface RowChoice {

@@ -5,7 +5,6 @@ import type { AttentionAttrs, AttentionOperands } from "./attention-shape.ts";
 import { castTo, extentValue } from "./widen.ts";
 
 type Operands = AttentionOperands<Value>;
-type Attributes = AttentionAttrs & { readonly scale?: number | undefined; readonly causal: boolean };
 
 /** As good as none; positions minus a larger one would leave i32. */
 const maxWindow = 2 ** 30;
@@ -14,7 +13,7 @@ const maxWindow = 2 ** 30;
  * attention by matrix products over [B, Hkv, G, Sq, Skv] scores, G = H / Hkv query heads per key head. Not for quantized caches: decoding all
  * of one at every step would cost more than the reference.
  */
-export function decomposeAttention(b: Builder, operands: Operands, attrs: Attributes): Value | undefined {
+export function decomposeAttention(b: Builder, operands: Operands, attrs: AttentionAttrs): Value | undefined {
   const { q, sinks } = operands;
   if (!isFloat(operands.k.dtype) || !isFloat(operands.v.dtype)) return undefined;
   const { numHeads, numKvHeads, headDim, softcap } = attrs;
@@ -55,7 +54,7 @@ export function decomposeAttention(b: Builder, operands: Operands, attrs: Attrib
 }
 
 /** Keys or values as [B, Hkv, 1, Skv, D]. */
-function rows(b: Builder, t: Value, { numKvHeads, kvLayout }: Attributes): Value {
+function rows(b: Builder, t: Value, { numKvHeads, kvLayout }: AttentionAttrs): Value {
   if (kvLayout === "head") {
     const [batch = 1, heads = 1, slots = 1, width = 1] = t.shape;
     return b.reshape(t, { shape: [batch, heads, 1, slots, width] });
@@ -69,7 +68,7 @@ function rows(b: Builder, t: Value, { numKvHeads, kvLayout }: Attributes): Value
 function visibility(
   b: Builder,
   { q, mask, qPos, kvLen, ringStart }: Operands,
-  attrs: Attributes,
+  attrs: AttentionAttrs,
   slots: Dim,
   perHead: (t: Value) => Value,
 ): { inside: Value; keep: Value } {

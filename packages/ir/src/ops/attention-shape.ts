@@ -12,8 +12,10 @@ export interface AttentionAttrs {
   readonly numKvHeads: number;
   readonly headDim: number;
   readonly valueDim?: number | undefined;
-  readonly window?: number | undefined;
+  readonly scale?: number | undefined;
   readonly softcap?: number | undefined;
+  readonly window?: number | undefined;
+  readonly causal: boolean;
   readonly maskKind: "none" | "keep" | "bias";
   readonly kvLayout: "token" | "head";
   readonly kCodec?: string | undefined;
