@@ -116,7 +116,7 @@ const defects: readonly (readonly [string, Fault, readonly Call[]])[] = [
   ],
   [
     "f16 keys to the kernel for f32",
-    ["if (s.type == F16) return", "if (false) return", "attention_cache.h"],
+    ["load_quad(x.data, s.type,", "load_quad(x.data, F32,", "attention_cache.h"],
     [
       { ...decode, cache: "f16" },
       { ...prefill, cache: "f16" },
