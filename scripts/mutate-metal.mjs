@@ -1,16 +1,19 @@
 // Mutation test of the Metal backend: changes one place of a shader, of the TypeScript that binds and launches shaders, or of the native host, and
 // expects a complaint: of the samples of the ops that use it (packages/backend-metal/test/mutants.ts, on software Metal), else of the tests that
-// are about it. Results go to .cache/mutants/results.jsonl; what is there is not done again as long as the file has not changed.
+// are about it. A change of which the compiler makes the same code is none; the files in mutation/equivalent/ list further ones with reasons. Results
+// go to .cache/mutants/results.jsonl; what is there is not done again as long as the file has not changed.
 //
-//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [--quick] [FILE ...]
-// `--quick`: samples only; what they do not kill is listed, and tried again without it.
+//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [--quick] [--again] [--place NAME] [FILE[:LINE] ...]
+// `--quick`: no tests; what samples do not kill is tried again without it. `--again`: those that survived before, only. `--place`: a name for the folders
+// of processes that run beside others.
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { argv, exit, stderr, stdout } from "node:process";
 import { parseArgs } from "node:util";
 import { bindingMutants, hostMutants, shaderMutants } from "./mutation/mutants.mjs";
-import { bundle, Checkout, folder, Workplace } from "./mutation/workplace.mjs";
+import { isSameCode, replaced } from "./mutation/same-code.mjs";
+import { Checkout, folder, Workplace } from "./mutation/workplace.mjs";
 import { root } from "./setup.mjs";
 
 const { values: flags, positionals } = parseArgs({
@@ -22,6 +25,8 @@ const { values: flags, positionals } = parseArgs({
     seed: { type: "string", default: "1" },
     processes: { type: "string", default: "2" },
     quick: { type: "boolean", default: false },
+    again: { type: "boolean", default: false },
+    place: { type: "string", default: "" },
   },
 });
 const kinds = { shaders: shaderMutants, bindings: bindingMutants, host: hostMutants };
@@ -29,18 +34,28 @@ const mutantsOfKind = kinds[flags.of];
 if (mutantsOfKind === undefined) throw new Error(`--of: expected one of ${Object.keys(kinds).join(", ")}, got ${flags.of}`);
 const results = join(folder, "results.jsonl");
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 16);
-/** In an order that depends on the seed alone. */
-const shuffled = (list) => [...list].sort((a, b) => (hash(flags.seed, a.id) < hash(flags.seed, b.id) ? -1 : 1));
+const rank = ({ id }) => hash(flags.seed, id);
+
 const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
-  samples: new Workplace(`${flags.of}-${i}`),
-  tests: new Checkout(`${flags.of}-tests-${i}`),
+  samples: new Workplace(`${flags.of}-${flags.place}${i}`),
+  ...(flags.quick ? {} : { tests: new Checkout(`${flags.of}-${flags.place}tests-${i}`) }),
 }));
-for (const { samples } of places) await bundle(samples.program);
-const opsByFile = JSON.parse((await places[0]?.samples.run(["list"], 120)) ?? "{}");
-const everything = mutantsOfKind(opsByFile)
+for (const { samples } of places) await samples.prepare();
+const everything = mutantsOfKind(await places[0].samples.list())
   .map((mutant) => (flags.quick ? { ...mutant, tests: [] } : mutant))
-  .filter(({ file }) => positionals.length === 0 || positionals.some((name) => file.includes(name)))
+  .filter(
+    ({ file, line }) => positionals.length === 0 || positionals.some((name) => `${file}:${line}`.endsWith(name) || file.includes(name)),
+  )
   .map((mutant) => ({ ...mutant, id: hash(mutant.file, mutant.whole, mutant.source) }));
+
+/** Mutants that change nothing that anyone could see: { FILE: [[line, line as changed, reason], ...] }. */
+const lists = join(root, "scripts", "mutation", "equivalent");
+const equivalent = new Set(
+  readdirSync(lists)
+    .flatMap((name) => Object.entries(JSON.parse(readFileSync(join(lists, name), "utf8"))))
+    .flatMap(([file, list]) => list.map(([text, changed]) => hash(file, text, changed))),
+);
+const isListed = ({ file, text, changed }) => equivalent.has(hash(file, text, changed));
 
 /** Seconds that an op's samples, and a file's tests, take when nothing is changed, and nothing may be wrong then. */
 const time = new Map();
@@ -51,38 +66,31 @@ async function baseline({ samples, tests }) {
     if (said !== "survived") throw new Error(`unchanged sources: ${name}: ${said}`);
     time.set(name, Math.max(time.get(name) ?? 0, (performance.now() - start) / 1000));
   };
-  for (const op of new Set(everything.flatMap(({ ops }) => ops))) await measure(op, samples.run(["run", op], 600));
+  for (const op of new Set(queue.flatMap(({ ops }) => ops))) await measure(op, samples.ask({ ops: [op] }, 600));
   samples.cache.keep();
+  if (tests === undefined) return;
   if (flags.of === "host") await measure("build", tests.build());
-  for (const file of new Set(everything.flatMap((mutant) => mutant.tests))) await measure(file, tests.test([file], 600));
+  for (const file of new Set(queue.flatMap((mutant) => mutant.tests))) await measure(file, tests.test([file], 600));
   tests.cache.keep();
 }
 /** Seconds of the processor: what does not end by then does not end. */
-const patience = (names) => 10 + 3 * names.reduce((sum, name) => sum + time.get(name), 0);
+const patience = (names) => 5 + 3 * names.reduce((sum, name) => sum + time.get(name), 0);
 
-/** Puts a mutant in the place of its file while `work` runs. */
-async function replaced(path, { source, whole }, work) {
-  writeFileSync(path, source);
-  try {
-    return await work();
-  } finally {
-    writeFileSync(path, whole);
-  }
+/** What its samples, else the compiler, else its tests say of a mutant. */
+async function outcomeOf({ samples, tests }, mutant) {
+  const said = mutant.ops.length > 0 ? await saidBySamples(samples, mutant) : "survived";
+  if (said !== "survived") return said;
+  // Generated kernels are no files that could be compared.
+  const isFile = flags.of === "shaders" && !mutant.users.includes("generated");
+  if (isFile && (await isSameCode(join(samples.path, "shaders"), mutant))) return "same code";
+  return tests !== undefined && mutant.tests.length > 0 ? saidByTests(tests, mutant) : said;
 }
 
-/** What its samples, else its tests, say of a mutant. */
-async function outcomeOf(place, mutant) {
-  const said = mutant.ops.length > 0 ? await saidBySamples(place.samples, mutant) : "survived";
-  return said === "survived" && mutant.tests.length > 0 ? saidByTests(place.tests, mutant) : said;
-}
-
-async function saidBySamples(samples, mutant) {
-  const quickest = [...mutant.ops].sort((a, b) => time.get(a) - time.get(b));
-  const run = () => samples.run(["run", ...quickest], patience(quickest));
-  if (flags.of === "shaders")
-    return replaced(join(samples.shaders, relative("shaders", mutant.file)), mutant, run).finally(() => samples.cache.clean());
-  await bundle(samples.program, { path: join(root, mutant.file), source: mutant.source });
-  return run();
+function saidBySamples(samples, { file, line, source, ops }) {
+  const quickest = [...ops].sort((a, b) => time.get(a) - time.get(b));
+  if (flags.of !== "shaders") return samples.askChanged({ ops: quickest }, { path: join(root, file), source }, patience(quickest));
+  const change = { file: relative("shaders", file), line, text: source.split("\n")[line - 1] };
+  return samples.ask({ ops: quickest, change }, patience(quickest)).finally(() => samples.cache.clean());
 }
 
 const saidByTests = (tests, mutant) =>
@@ -91,38 +99,52 @@ const saidByTests = (tests, mutant) =>
     return built === "survived" ? tests.test(mutant.tests, patience(mutant.tests)) : built;
   }).finally(() => tests.cache.clean());
 
-const known = new Map(
-  (existsSync(results) ? readFileSync(results, "utf8").split("\n") : [])
+/** A mutant that does not compile is none. */
+function outcomeIn(said) {
+  if (said === "survived" || said === "same code") return said;
+  return /\berror:/.test(said) && !said.startsWith("test:") ? "refused" : "killed";
+}
+
+const quickResults = `${results}.quick`;
+const recordsIn = (path) =>
+  (existsSync(path) ? readFileSync(path, "utf8").split("\n") : [])
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line))
-    .map((record) => [record.id, record]),
-);
-const queue = shuffled(everything.filter(({ id, ops, tests }) => !known.has(id) && ops.length + tests.length > 0));
+    .map((record) => [record.id, record]);
+const known = new Map(recordsIn(results));
+const survivedBefore = new Map([...recordsIn(quickResults), ...known].filter(([, { outcome }]) => outcome === "survived"));
+const isWanted = ({ id }) => (flags.again ? survivedBefore.has(id) && known.get(id)?.outcome !== "killed" : !known.has(id));
+const queue = everything
+  .filter((mutant) => isWanted(mutant) && !isListed(mutant) && mutant.ops.length + mutant.tests.length > 0)
+  .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 const end = performance.now() + Number(flags.minutes) * 60_000;
 async function work(place) {
   await baseline(place);
   for (let mutant = queue.shift(); mutant && performance.now() < end; mutant = queue.shift()) {
-    const said = await outcomeOf(place, mutant).catch((error) => `error: ${error.message}`);
-    const { id, file, line, name, text } = mutant;
-    // A mutant that does not compile is none.
-    const outcome = said === "survived" ? "survived" : /\berror:/.test(said) && !said.startsWith("test:") ? "refused" : "killed";
-    const record = { id, file, line, name, text, outcome, said: said.slice(0, 200) };
+    const said = await outcomeOf(place, mutant);
+    stderr.write(`${mutant.file}:${mutant.line} ${said.slice(0, 80)}\n`);
+    const { id, file, line, name, text, changed } = mutant;
+    const record = { id, file, line, name, text, changed, outcome: outcomeIn(said), said: said.slice(0, 200) };
     known.set(id, record);
-    if (!flags.quick || outcome !== "survived") appendFileSync(results, `${JSON.stringify(record)}\n`);
+    appendFileSync(flags.quick && record.outcome === "survived" ? quickResults : results, `${JSON.stringify(record)}\n`);
   }
+  place.samples.end();
 }
 await Promise.all(places.map(work)).catch((error) => {
   stderr.write(`mutate-metal: ${error.message}\n`);
   exit(1);
 });
 
-const done = everything.flatMap(({ id }) => known.get(id) ?? []);
+const done = everything.flatMap((mutant) => known.get(mutant.id) ?? []);
 const count = (outcome) => done.filter((record) => record.outcome === outcome).length;
-const share = (100 * count("killed")) / Math.max(1, count("killed") + count("survived"));
+const survivors = done.filter((record) => record.outcome === "survived" && !isListed(record));
+const share = (100 * count("killed")) / Math.max(1, count("killed") + survivors.length);
+const listed = everything.filter(isListed).length;
 const idle = everything.filter(({ ops, tests }) => ops.length + tests.length === 0).length;
 stdout.write(
-  `${everything.length} mutants, ${done.length} tried: ${count("refused")} do not compile, ${count("killed")} killed, ` +
-    `${count("survived")} survived (${share.toFixed(1)} % killed); ${idle} that nothing executes\n`,
+  `${everything.length} mutants, ${done.length} tried: ${count("refused")} do not compile, ${count("same code")} compile to the same code, ` +
+    `${count("killed")} killed, ${survivors.length} survived (${share.toFixed(1)} % killed); ${listed} listed as equivalent, ` +
+    `${idle} that nothing executes\n`,
 );
-const survivors = done.filter(({ outcome }) => outcome === "survived").sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
-for (const { file, line, name, text } of survivors) stdout.write(`  ${file}:${line}: ${name}: ${text}\n`);
+survivors.sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
+for (const { file, line, text, changed } of survivors) stdout.write(`  ${file}:${line}: ${text}\n    ${changed}\n`);

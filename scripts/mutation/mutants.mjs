@@ -72,17 +72,33 @@ const testsOf = (file) => [
 /** Generated numbers, which a test compares with their source as text. */
 const tables = new Set(["kv_tables.h"]);
 
+/** What the printer of generated kernels includes. */
+const generated = '#include "broadcast.h"\n#include "scalar.h"\n';
+/** Ops that together execute what all generated kernels have in common. */
+const typicallyGenerated = ["add", "cast", "region", "where"];
+
+/** The generated kernels that call a function of scalar.h, by its name. */
+function opsCalling(text, line, all) {
+  const before = text.split("\n").slice(0, line).join("\n");
+  const [, name = ""] = [...before.matchAll(/^(?:inline )?[\w ]+ (?:scalar_)?([a-z]+)\w*\(/gm)].at(-1) ?? [];
+  const named = name === "" ? [] : all.filter((op) => op.includes(name));
+  return named.length > 0 ? named : typicallyGenerated;
+}
+
 /** Mutants of all shaders. @param {Record<string, string[]>} opsByFile */
 export function shaderMutants(opsByFile) {
-  const texts = textsIn(join(root, "shaders"), /\.(metal|h)$/);
+  const texts = textsIn(join(root, "shaders"), /\.(metal|h)$/).set("generated", generated);
   return [...texts].flatMap(([file, text]) => {
-    if (tables.has(file)) return [];
+    if (tables.has(file) || text === generated) return [];
     const users = usersOf(texts, file, (other, used) => other.includes(`#include "${used}"`));
-    const ops = [...new Set(users.flatMap((user) => opsByFile[user.replace(/\.metal$/, "")] ?? []))];
+    const ops = [
+      ...new Set(users.flatMap((user) => (user === "generated" ? typicallyGenerated : opsByFile[user.replace(/\.metal$/, "")]) ?? [])),
+    ];
     return mutantsOf(text, [...mutations, ...furtherMutations]).map((mutant) => ({
       ...mutant,
       file: `shaders/${file}`,
-      ops,
+      ops: file === "scalar.h" ? opsCalling(text, mutant.line, opsByFile.generated) : ops,
+      users,
       tests: testsOf(file),
       whole: text,
     }));
@@ -93,14 +109,14 @@ export function shaderMutants(opsByFile) {
 export function bindingMutants(opsByFile) {
   const texts = textsIn(join(root, "packages", "backend-metal", "src"), /^(kernels|msl)\/.*\.ts$|^expr\.ts$/);
   const all = new Set(Object.values(opsByFile).flat());
-  const generated = ["add", "where", "cast", "gelu", "clamp", "region", "with_epilogue"];
+  const generatedToo = ["gelu", "clamp", "with_epilogue", ...typicallyGenerated];
   return [...texts].flatMap(([file, text]) => {
     const users = usersOf(texts, file, (other, used) => new RegExp(`from "[./a-z]*/${basename(used).replace(".", "\\.")}"`).test(other));
     const named = users
       .filter((u) => u !== "kernels/index.ts")
       .flatMap((u) => [...(texts.get(u) ?? "").matchAll(/"([a-z_0-9]+)"/g)].map(([, op]) => op));
     const ops = [...new Set(named.filter((op) => all.has(op)))];
-    const chosen = users.includes("kernels/elementwise.ts") || ops.length === 0 ? [...new Set([...generated, ...ops])] : ops;
+    const chosen = users.includes("kernels/elementwise.ts") || ops.length === 0 ? [...new Set([...generatedToo, ...ops])] : ops;
     return mutantsOf(text, bindingMutations)
       .filter(({ text: line }) => !/^(import|export (type|interface)|\*|readonly )/.test(line))
       .map((mutant) => ({ ...mutant, file: `packages/backend-metal/src/${file}`, ops: chosen, tests: testsOf(file), whole: text }));

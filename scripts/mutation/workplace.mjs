@@ -3,22 +3,31 @@ import { spawn } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import process, { env, execPath } from "node:process";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { root } from "../setup.mjs";
 
 const backend = join(root, "packages", "backend-metal");
 export const folder = join(root, ".cache", "mutants");
 
-/** The program that runs samples, with one source file replaced. */
-export async function bundle(outfile, replaced) {
-  const plugin = {
+const bundle = (entry, outfile, plugin) =>
+  build({
+    ...{ bundle: true, platform: "node", format: "esm", target: "node20", conditions: ["@rlxjs/source"], logLevel: "silent" },
+    ...{ entryPoints: [entry], outfile, plugins: plugin ? [plugin] : [] },
+  });
+
+/** The backend with one source file replaced; the other packages are those of the process that imports it. */
+const bundleBackend = (outfile, { path, source }) =>
+  bundle(join(backend, "src", "backend.ts"), outfile, {
     name: "mutant",
-    setup: (b) =>
-      b.onLoad({ filter: /\.ts$/ }, ({ path }) => (path === replaced?.path ? { contents: replaced.source, loader: "ts" } : undefined)),
-  };
-  const options = { bundle: true, platform: "node", format: "esm", target: "node20", conditions: ["@rlxjs/source"], logLevel: "silent" };
-  await build({ ...options, entryPoints: [join(backend, "test", "mutants.ts")], outfile, plugins: [plugin] });
-}
+    setup: (b) => {
+      b.onLoad({ filter: /\.ts$/ }, (file) => (file.path === path ? { contents: source, loader: "ts" } : undefined));
+      b.onResolve({ filter: /^@rlxjs\// }, ({ path: name }) => ({ path: name, namespace: "shared" }));
+      const contents = (name) => `module.exports = globalThis.rlxjsShared[${JSON.stringify(name)}];`;
+      b.onLoad({ filter: /.*/, namespace: "shared" }, ({ path: name }) => ({ contents: contents(name), loader: "js" }));
+    },
+  });
 
 /** What is under way ends with this process. @type {Set<import("node:child_process").ChildProcess>} */
 const children = new Set();
@@ -56,12 +65,14 @@ function output(args, options, seconds) {
 
 /** A cache of compiled kernels of its own, which forgets those of mutants. */
 class KernelCache {
-  constructor(path) {
+  /** @param {string} path @param {string} [optimize] clang's level */
+  constructor(path, optimize) {
     this.folder = join(path, "cache");
     // Software Metal starts its compiler by this path.
     const tool = join(path, "serve.mjs");
     const server = join(root, "native", "softmetal", "tool", "serve.mjs");
-    writeFileSync(tool, `import { serve } from ${JSON.stringify(server)};\nserve(${JSON.stringify(this.folder)});\n`);
+    const start = `serve(${JSON.stringify(this.folder)}, ${JSON.stringify(optimize)});`;
+    writeFileSync(tool, `import { serve } from ${JSON.stringify(server)};\n${start}\n`);
     this.env = { ...env, SOFTMETAL_TOOL: tool };
   }
   #kernels() {
@@ -79,22 +90,82 @@ class KernelCache {
   }
 }
 
-/** A folder as the package sees it: `dist` with the program, `shaders`, `build`. */
+const ticksPerSecond = 100;
+/** Seconds of the processor that a process has used. */
+function processorSeconds(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  } catch {
+    return 0;
+  }
+}
+
+/** A folder as the package sees it: `dist` with the program that runs samples, `shaders`, `build`. Kernels are compiled fast rather than to be fast. */
 export class Workplace {
   constructor(name) {
-    const path = join(folder, name);
-    this.shaders = join(path, "shaders");
-    this.program = join(path, "dist", "mutants.mjs");
-    rmSync(this.shaders, { recursive: true, force: true });
-    cpSync(join(root, "shaders"), this.shaders, { recursive: true });
-    mkdirSync(join(path, "build", "Release"), { recursive: true });
-    copyFileSync(join(backend, "build", "Release", "rlxjs_metal.node"), join(path, "build", "Release", "rlxjs_metal.node"));
-    this.cache = new KernelCache(path);
+    this.path = join(folder, name);
+    rmSync(join(this.path, "shaders"), { recursive: true, force: true });
+    cpSync(join(root, "shaders"), join(this.path, "shaders"), { recursive: true });
+    mkdirSync(join(this.path, "build", "Release"), { recursive: true });
+    copyFileSync(join(backend, "build", "Release", "rlxjs_metal.node"), join(this.path, "build", "Release", "rlxjs_metal.node"));
+    this.program = join(this.path, "dist", "mutants.mjs");
+    this.cache = new KernelCache(this.path, "-O0");
+    this.requests = 0;
+  }
+  prepare = () => bundle(join(backend, "test", "mutants.ts"), this.program);
+
+  /** Which ops execute which file of shaders. */
+  async list() {
+    return JSON.parse((await output([this.program, "list"], { env: this.cache.env }, 120)).text);
   }
 
-  /** What the program prints: "survived", or what is wrong. */
-  async run(args, seconds) {
-    return (await output([this.program, ...args], { env: this.cache.env }, seconds)).text;
+  #start() {
+    const child = spawn(execPath, [this.program, "serve"], { env: this.cache.env, stdio: ["pipe", "pipe", "pipe"] });
+    children.add(child);
+    child.stdin.on("error", () => undefined);
+    const worker = { child, answer: (_) => undefined, stderr: "" };
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      worker.stderr = (worker.stderr + text).slice(-200);
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => worker.answer(JSON.parse(line)));
+    child.on("close", (status, signal) => {
+      children.delete(child);
+      if (this.worker === worker) this.worker = undefined;
+      worker.answer(`the process ended: ${signal ?? status} ${worker.stderr}`);
+    });
+    return worker;
+  }
+
+  /** "survived", or what is wrong. It ends when it has used the processor for so many seconds, or when nothing happens for long. */
+  async ask(request, seconds) {
+    // Each bundle and each library stays in a process.
+    if (this.requests++ % 100 === 99) this.end();
+    this.worker ??= this.#start();
+    const { worker } = this;
+    const { pid } = worker.child;
+    const [cpu, clock] = [processorSeconds(pid), performance.now()];
+    const watch = setInterval(() => {
+      if (processorSeconds(pid) - cpu > seconds || performance.now() - clock > mostMilliseconds) worker.child.kill("SIGKILL");
+    }, 250);
+    const said = await new Promise((answer) => {
+      worker.answer = answer;
+      worker.child.stdin.write(`${JSON.stringify(request)}\n`);
+    });
+    clearInterval(watch);
+    return said;
+  }
+  /** The same of a backend with a changed source. */
+  async askChanged(request, change, seconds) {
+    const file = join(this.path, "dist", "backend.mjs");
+    await bundleBackend(file, change);
+    return this.ask({ ...request, backend: `${pathToFileURL(file)}?${this.requests}` }, seconds);
+  }
+  end() {
+    this.worker?.child.kill("SIGTERM");
+    this.worker = undefined;
   }
 }
 

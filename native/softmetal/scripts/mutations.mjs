@@ -1,7 +1,10 @@
 // One-token changes of Metal source, for mutation tests.
 
 /** @typedef {{ name: string, pattern: RegExp, replacement: string }} Mutation */
-/** A changed text: what was changed, in which line, and the line as it was. @typedef {{ name: string, line: number, source: string, text: string }} Mutant */
+/**
+ * A changed text: what was changed, in which line, and that line as it was and as it is now.
+ * @typedef {{ name: string, line: number, source: string, text: string, changed: string }} Mutant
+ */
 
 /** @type {Mutation[]} */
 export const mutations = [
@@ -50,9 +53,10 @@ export function mutantsOf(text, of) {
       const line = text.slice(0, match.index).split("\n").length;
       const start = text.lastIndexOf("\n", match.index) + 1;
       if (/^\s*(#include|template|\/\/)|\/\//.test(text.slice(start, match.index + 1))) return [];
-      const changed = match[0].replace(new RegExp(pattern.source), replacement);
-      const source = text.slice(0, match.index) + changed + text.slice(match.index + match[0].length);
-      return [{ name, line, source, text: (text.split("\n")[line - 1] ?? "").trim() }];
+      const put = match[0].replace(new RegExp(pattern.source), replacement);
+      const source = text.slice(0, match.index) + put + text.slice(match.index + match[0].length);
+      const at = (/** @type {string} */ of) => (of.split("\n")[line - 1] ?? "").trim();
+      return [{ name, line, source, text: at(text), changed: at(source) }];
     }),
   );
 }

@@ -12,8 +12,9 @@ import { translate } from "./translate.mjs";
 /** @typedef {import("./diagnostics.mjs").Diagnostic} Diagnostic */
 /**
  * `source`: the text of a program that is no file, `path` is then only its name. `check`: instrumented for races, bounds and uninitialised memory. `version`: of
- * the language, as __METAL_VERSION__.
- * @typedef {{ source?: string, check?: boolean, version?: number, include?: string[], define?: string[], architecture?: Architecture, cache?: string }} CompileOptions
+ * the language, as __METAL_VERSION__. `optimize`: clang's level.
+ * @typedef {{ source?: string, check?: boolean, version?: number, include?: string[], define?: string[], architecture?: Architecture, cache?: string,
+ *   optimize?: string }} CompileOptions
  */
 /** `library` is undefined when there were errors; `log` has the diagnostics as text. @typedef {{ library: string | undefined, kernels: string[],
  *   diagnostics: Diagnostic[], log: string }} Compiled */
@@ -51,6 +52,7 @@ export async function compile(path, options = {}) {
     define = [],
     architecture = hostArchitecture(),
     cache = defaultCache,
+    optimize,
   } = options;
   const folder = await versionFolder(cache);
   const search = [`-I${join(folder, "std")}`, ...include.map((dir) => `-I${dir}`), ...define.map((macro) => `-D${macro}`)];
@@ -64,7 +66,7 @@ export async function compile(path, options = {}) {
 
   const { program, kernels, map, errors } = translate(expanded.stdout, version);
   const refused = errors.map(({ offset, message }) => ({ ...locations.placeOf(offset), severity: "error", message }));
-  const flags = compileFlags({ architecture, check });
+  const flags = compileFlags({ architecture, check, optimize });
   const link = linkFlags(architecture);
   const library = join(folder, "kernels", `${hash(program, ...flags, ...link)}.so`);
   const header = await precompiled(folder, flags);

@@ -58,7 +58,7 @@ const messages = [
 // Calls of __tsan_read4 and the like go to the runtime, which has its own shadow memory; TSan itself is not linked, nor is UBSan. Wide vectors would escape
 // TSan's pass.
 const checks = [
-  ...["-O1", "-fsanitize=thread,bounds,alignment", "-fsanitize-trap=bounds", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin"],
+  ...["-fsanitize=thread,bounds,alignment", "-fsanitize-trap=bounds", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin"],
   ...["-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-atomics=0"],
   // Each check has its own trap instruction, so that it has its own line.
   ...["-mllvm", "-ubsan-unique-traps"],
@@ -70,10 +70,10 @@ const divisions = ["-fsanitize=integer-divide-by-zero", "-fsanitize-trap=integer
 /** Clang's flag for the machine that code is made for. @type {Record<Architecture, string>} */
 export const targets = { x64: "--target=x86_64-linux-gnu", arm64: "--target=aarch64-linux-gnu" };
 
-/** Flags that the precompiled shim and the kernels share. @param {{ architecture: Architecture, check: boolean }} build */
-export function compileFlags({ architecture, check }) {
+/** Flags that the precompiled shim and the kernels share. @param {{ architecture: Architecture, check: boolean, optimize?: string }} build */
+export function compileFlags({ architecture, check, optimize = check ? "-O1" : "-O2" }) {
   const instructions = architecture === "x64" ? ["-mf16c", "-mfma", "-mavx2"] : divisions;
-  return [targets[architecture], ...instructions, ...language, ...messages, "-fPIC", "-g1", ...(check ? checks : ["-O2"])];
+  return [targets[architecture], ...instructions, ...language, ...messages, "-fPIC", "-g1", optimize, ...(check ? checks : [])];
 }
 
 /** A kernel's own functions win over the runtime's of the same name; what the runtime offers stays undefined. @param {Architecture} architecture */

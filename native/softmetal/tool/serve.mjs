@@ -27,14 +27,22 @@ async function inTurn(work) {
   }
 }
 
-/** The library of a source; one that was compiled before costs no run of the preprocessor. @param {Request} request @param {string} cache */
-export async function compileText({ name, source, check, define, architecture, version }, cache) {
-  const record = join(cache, toolVersion, "sources", hash(name, source, String(check), architecture, String(version), ...define));
+/**
+ * The library of a source; one that was compiled before costs no run of the preprocessor.
+ * @param {Request} request @param {string} cache @param {string} [optimize]
+ */
+export async function compileText({ name, source, check, define, architecture, version }, cache, optimize = undefined) {
+  const record = join(
+    cache,
+    toolVersion,
+    "sources",
+    hash(name, source, String(check), architecture, String(version), optimize ?? "", ...define),
+  );
   if (existsSync(record)) {
     const library = readFileSync(record, "utf8");
     if (existsSync(library)) return { library, log: "" };
   }
-  const { library, log } = await inTurn(() => compile(name, { source, check, define, architecture, version, cache }));
+  const { library, log } = await inTurn(() => compile(name, { source, check, define, architecture, version, cache, optimize }));
   if (library !== undefined && log === "" && standsAlone(source)) {
     mkdirSync(dirname(record), { recursive: true });
     const temporary = `${record}.${process.pid}`;
@@ -44,11 +52,15 @@ export async function compileText({ name, source, check, define, architecture, v
   return { library, log };
 }
 
-export function serve(cache = defaultCache) {
+/** @param {string} [cache] @param {string} [optimize] clang's level */
+export function serve(cache = defaultCache, optimize = undefined) {
   const lines = createInterface({ input: process.stdin });
   lines.on("line", async (line) => {
     const request = /** @type {Request} */ (JSON.parse(line));
-    const { library, log } = await compileText(request, cache).catch((error) => ({ library: undefined, log: String(error.message) }));
+    const { library, log } = await compileText(request, cache, optimize).catch((error) => ({
+      library: undefined,
+      log: String(error.message),
+    }));
     process.stdout.write(`${JSON.stringify({ id: request.id, library: library ?? "", log })}\n`);
   });
   lines.on("close", () => process.exit(0));

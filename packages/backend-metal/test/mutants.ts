@@ -1,19 +1,47 @@
-// For scripts/mutate-metal.mjs, which bundles this with mutated sources: runs ops' samples on software Metal and tells the first thing that is wrong.
-//   node mutants.mjs list             { "SHADER FILE": ["OP", ...] }
-//   node mutants.mjs run OP ...       "survived", or what was wrong
+// For scripts/mutate-metal.mjs: runs ops' samples on software Metal and tells the first thing that is wrong.
+//   node mutants.mjs list     prints { "SHADER FILE": ["OP", ...] }
+//   node mutants.mjs serve    answers requests, which are lines of JSON
+import { createInterface } from "node:readline";
 import { createReferenceBackend } from "@rlxjs/backend-cpu";
-import { type AnyOpDef, ops } from "@rlxjs/ir";
+import * as ir from "@rlxjs/ir";
+import type { AnyOpDef, Tensor } from "@rlxjs/ir";
+import * as runtime from "@rlxjs/runtime";
 import { lowerGraph, registerBackend, Session } from "@rlxjs/runtime";
+import * as runtimeNode from "@rlxjs/runtime/node";
+import { type Case, casesOf, expectedOf, opGraph, refusal, resultsOf, wrongResults } from "../../backend-cpu/test/one-op.ts";
 import { linesOf, refusalsOf } from "../../backend-cpu/test/refusals.ts";
-import { type Case, casesOf, opGraph, refusal, resultsOf, wrongResults } from "../../backend-cpu/test/one-op.ts";
-import { loadMetalAddon, type SoftwareOptions } from "../src/addon.ts";
-import { createMetalBackend } from "../src/backend.ts";
+import { loadMetalAddon, type MetalAddon, type SoftwareOptions } from "../src/addon.ts";
+import * as original from "../src/backend.ts";
 import { metalKernels } from "../src/kernels/index.ts";
 import { planProgram } from "../src/plan.ts";
 import { chainedResults } from "./chained.ts";
 
-const computed = (Object.values(ops) as AnyOpDef[]).filter((def) => def.traits.leaf === undefined);
-const samplesOf = (def: AnyOpDef): Case[] => casesOf(def).filter((sample) => refusal(metalKernels, def, sample) === undefined);
+/** What is changed: a line of a file of `shaders/`, or the backend, of which `backend` is a bundle that leaves the other packages to this process. */
+interface Request {
+  readonly ops: readonly string[];
+  readonly change?: { readonly file: string; readonly line: number; readonly text: string };
+  readonly backend?: string;
+}
+
+const once = <K, V>(make: (key: K) => V): ((key: K) => V) => {
+  const known = new Map<K, V>();
+  return (key) => {
+    if (!known.has(key)) known.set(key, make(key));
+    return known.get(key) as V;
+  };
+};
+const computed = (Object.values(ir.ops) as AnyOpDef[]).filter((def) => def.traits.leaf === undefined);
+const named = (op: string): AnyOpDef => computed.find(({ name }) => name === op) as AnyOpDef;
+const samplesOf = once((def: AnyOpDef): Case[] => casesOf(def).filter((sample) => refusal(metalKernels, def, sample) === undefined));
+const definitions = new Map<Case, AnyOpDef>();
+const expectedOnce = once((sample: Case): readonly Tensor[] => expectedOf(definitions.get(sample) as AnyOpDef, sample));
+const wrongOf = (def: AnyOpDef, samples: readonly Case[], results: readonly Tensor[]): string | undefined => {
+  for (const sample of samples) definitions.set(sample, def);
+  return wrongResults(def, samples, results, (_, sample) => expectedOnce(sample))[0];
+};
+const expectedRefusals = once((names: string): string =>
+  linesOf(refusalsOf(createReferenceBackend(), (op) => names.split(" ").includes(op))),
+);
 
 /** Which ops' samples execute which files of shaders. */
 function opsByFile(): Record<string, string[]> {
@@ -31,42 +59,84 @@ function opsByFile(): Record<string, string[]> {
   return found;
 }
 
-async function firstProblem(names: readonly string[]): Promise<string | undefined> {
+/** A complete source with one line of one file replaced; its #line directives tell where lines are from. */
+function withLine(source: string, change: Request["change"]): string {
+  if (change === undefined) return source;
+  let at = { file: "", line: 0 };
+  const lines = source.split("\n").map((text) => {
+    const [, line, file] = /^#line (\d+) "(.*)"$/.exec(text) ?? [];
+    if (file !== undefined) {
+      at = { file, line: Number(line) };
+      return text;
+    }
+    return at.line++ === change.line && at.file === change.file ? change.text : text;
+  });
+  return lines.join("\n");
+}
+
+/** An addon whose devices compile changed sources. */
+function changedAddon(addon: MetalAddon, change: Request["change"]): MetalAddon {
+  type Load = InstanceType<MetalAddon["Device"]>["load"];
+  type Prepare = InstanceType<MetalAddon["Device"]>["prepare"];
+  type Libraries = Parameters<Load>[3];
+  const changed = (libraries: Libraries): Libraries => libraries.map((l) => ({ ...l, source: withLine(l.source, change) }));
+  const Device = class extends addon.Device {
+    override prepare(...[words, functions, libraries]: Parameters<Prepare>): ReturnType<Prepare> {
+      return super.prepare(words, functions, changed(libraries));
+    }
+    override load(...[name, words, functions, libraries, ...rest]: Parameters<Load>): ReturnType<Load> {
+      return super.load(name, words, functions, changed(libraries), ...rest);
+    }
+  };
+  return { ...addon, Device };
+}
+
+let opened: () => runtime.Backend;
+registerBackend("metal", async () => opened());
+
+async function firstProblem({ ops: names, change, backend: bundle }: Request): Promise<string | undefined> {
   const { addon, reason } = loadMetalAddon();
   const software = addon?.software;
   if (!addon || !software) throw new Error(`expected an addon with software Metal: ${reason}`);
+  const { createMetalBackend } = bundle === undefined ? original : ((await import(bundle)) as typeof original);
   const fault = (): string | undefined => software.takeFaults().map(({ kind, message }) => `${kind}: ${message}`)[0];
-  const defs = computed.filter(({ name }) => names.includes(name));
+  const defs = names.map(named);
   const open = (options: SoftwareOptions) => {
     software.configure(options);
-    return createMetalBackend(addon);
+    return createMetalBackend(changedAddon(addon, change));
   };
+  fault();
   const waysToRun: SoftwareOptions[] = [{ order: "forward" }, { order: "random", seed: 7, check: true }];
   for (const options of waysToRun) {
     using backend = open(options);
     for (const def of defs) {
       const samples = samplesOf(def);
-      const wrong = wrongResults(def, samples, resultsOf(backend, def, samples))[0] ?? fault();
+      const wrong = wrongOf(def, samples, resultsOf(backend, def, samples)) ?? fault();
       if (wrong !== undefined) return `${def.name}: ${wrong}`;
     }
     const isWanted = (op: string): boolean => names.includes(op);
-    const said = linesOf(refusalsOf(backend, isWanted));
-    if (said !== linesOf(refusalsOf(createReferenceBackend(), isWanted))) return "refusals in other words";
+    if (linesOf(refusalsOf(backend, isWanted)) !== expectedRefusals(names.join(" "))) return "refusals in other words";
   }
-  registerBackend("metal", async () => open({ order: "forward", check: true }));
+  // What a launch declares of its operands is not in its shader.
+  if (change !== undefined) return undefined;
+  opened = () => open({ order: "forward", check: true });
   using session = await Session.open({ device: "metal" });
   for (const def of defs) {
     const all = samplesOf(def);
     const samples = all.filter((_, i) => i % Math.ceil(all.length / 8) === 0);
-    const wrong = wrongResults(def, samples, chainedResults(session, def, samples))[0] ?? fault();
+    const wrong = wrongOf(def, samples, chainedResults(session, def, samples)) ?? fault();
     if (wrong !== undefined) return `${def.name}, chained: ${wrong}`;
   }
-  return fault();
+  return undefined;
 }
 
-const [command, ...names] = process.argv.slice(2);
-if (command === "list") process.stdout.write(`${JSON.stringify(opsByFile())}\n`);
-else {
-  const wrong = await firstProblem(names).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
-  process.stdout.write(`${wrong ?? "survived"}\n`);
+async function serve(): Promise<void> {
+  Object.assign(globalThis, { rlxjsShared: { "@rlxjs/ir": ir, "@rlxjs/runtime": runtime, "@rlxjs/runtime/node": runtimeNode } });
+  for await (const line of createInterface({ input: process.stdin })) {
+    const wrong = await firstProblem(JSON.parse(line)).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+    process.stdout.write(`${JSON.stringify(wrong ?? "survived")}\n`);
+  }
 }
+
+if (process.argv[2] === "list") process.stdout.write(`${JSON.stringify(opsByFile())}\n`);
+else await serve();
