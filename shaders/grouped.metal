@@ -124,7 +124,8 @@ kernel void grouped_tiles(constant GroupedArgs &args [[buffer(0)]],
   const ExpertTile tile = expert_tile(begins, args.experts, position.x, lane);
   if (tile.count == 0) return;
   const uint column = position.y * TILE_COLUMNS;
-  const PlacedRows left = {{x, X_TYPE, X_WIDE, (args.places - 1) / args.places_per_row + 1, args.k}, order + tile.first, tile.count, args.places_per_row};
+  // x has at most as many rows as there are places, and none is asked for that it does not have.
+  const PlacedRows left = {{x, X_TYPE, X_WIDE, args.places, args.k}, order + tile.first, tile.count, args.places_per_row};
   const Weights right = {{w + ulong(tile.expert) * args.n * row_bytes(W_TYPE, args.k), W_TYPE, W_WIDE, args.n, args.k}};
   threadgroup float *results = product_tile(left, right, 0, column, args.k, memory, thread_index, group);
   for (uint i = thread_index; i < TILE_ROWS * TILE_COLUMNS; i += TILE_THREADS) {

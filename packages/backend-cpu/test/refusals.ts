@@ -58,10 +58,12 @@ const dequantize = (capacity: number, pos: Tensor, attrs: AttrRecord): Failing =
   slots: [...store(capacity), pos],
   attrs: { ...codec, ...attrs },
 });
-const experts = (list: readonly number[]): Failing => ({
+const experts = (list: readonly number[], n = 5): Failing => ({
   def: ops.groupedLinear,
-  slots: [random("f32", 2, 4), random("f32", 3, 5, 4), Tensor.from("i32", [2, 1], list)],
+  slots: [random("f32", list.length, 4), random("f32", 3, n, 4), Tensor.from("i32", [list.length, 1], list)],
 });
+const wrongAt = (count: number, places: readonly number[]): number[] =>
+  Array.from({ length: count }, (_, i) => (places.includes(i) ? 3 + i : i % 3));
 /** Two sequences of eight keys. */
 const attend = (places: Readonly<Partial<Record<"qPos" | "kvLen" | "ringStart" | "slots", Tensor>>>): Failing => ({
   def: ops.attention,
@@ -129,6 +131,9 @@ const failing: Readonly<Record<string, Failing>> = {
   "an id": { def: ops.embedding, slots: [random("f16", 4, 2), Tensor.from("i32", [2, 2], [0, 3, 4, 1])] },
   "an expert": experts([0, 3]),
   "an expert below 0": experts([-1, 0]),
+  "several experts of few": experts(wrongAt(6, [2, 4, 5]), 20),
+  "several experts of many": experts(wrongAt(70, [40, 35, 67])),
+  "several ids": { def: ops.embedding, slots: [random("f16", 3, 40), Tensor.from("i32", [9], wrongAt(9, [7, 4, 8]))] },
 };
 
 /** What a failing step says, without which step of which program it is. */

@@ -65,7 +65,10 @@ test("steps that fail say the same on every backend, with what is expected and w
     an index of scatter: index 0: expected 0 to 1, got 2
     an id: index 2: expected 0 to 3, got 4
     an expert: index 1: expected 0 to 2, got 3
-    an expert below 0: index 0: expected 0 to 2, got -1"
+    an expert below 0: index 0: expected 0 to 2, got -1
+    several experts of few: index 2: expected 0 to 2, got 5
+    several experts of many: index 35: expected 0 to 2, got 38
+    several ids: index 4: expected 0 to 2, got 7"
   `);
 });
 

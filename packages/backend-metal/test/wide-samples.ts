@@ -5,14 +5,6 @@ import { type Case, casesOf } from "../../backend-cpu/test/one-op.ts";
 const wider: readonly (readonly [def: AnyOpDef, shapes: readonly (readonly number[])[], attrs: AttrRecord])[] = [
   [ops.transpose, [[70, 66]], { perm: [1, 0] }],
   [
-    ops.matmul,
-    [
-      [2, 17, 40],
-      [2, 40, 35],
-    ],
-    {},
-  ],
-  [
     ops.attention,
     [
       [1, 1, 512],

@@ -135,5 +135,10 @@ export const conv1d = defineOp({
       inputs: { x: randomTensor(rng, "f32", [1, 8, 20]), w: randomTensor(rng, d, [9, 8, 3]), bias: randomTensor(rng, d, [9]) },
       attrs: { stride: 2, padding: 1 },
     })),
+    // Images and groups of several tiles both ways and along k, none of them whole.
+    {
+      inputs: { x: randomTensor(rng, "f32", [2, 26, 70]), w: randomTensor(rng, "f32", [80, 13, 3]), bias: randomTensor(rng, "f32", [80]) },
+      attrs: { padding: 2, dilation: 2, groups: 2 },
+    },
   ],
 });

@@ -26,6 +26,15 @@ const edges = [
   2 ** -24,
   2 ** -25,
   1 + 2 ** -11,
+  127,
+  255,
+  32767,
+  2 ** 31,
+  2 ** 32,
+  2 ** 63,
+  // Halfway between two numbers of bf16, and a little more.
+  2 ** 24 + 2 ** 16,
+  2 ** 40 + 2 ** 32 + 1,
 ];
 
 export const cast = defineElementwise({
@@ -89,6 +98,9 @@ export const dequantize = defineOp({
   reference: ({ w }, _, out) => {
     for (const [i, v] of w.values().entries()) out.set(i, v);
   },
-  samples: (rng) =>
-    weightDTypes.flatMap((d) => floatDTypes.map((dtype) => ({ inputs: { w: weightTensor(rng, d, [3, 512]) }, attrs: { dtype } }))),
+  samples: (rng) => [
+    ...weightDTypes.flatMap((d) => floatDTypes.map((dtype) => ({ inputs: { w: weightTensor(rng, d, [3, 512]) }, attrs: { dtype } }))),
+    // Rows of quads, and of others, that end within sixteen elements.
+    ...[36, 37].map((width) => ({ inputs: { w: randomTensor(rng, "f32", [5, width]) }, attrs: { dtype: "f16" as const } })),
+  ],
 });

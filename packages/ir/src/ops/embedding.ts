@@ -37,6 +37,9 @@ export const embedding = defineOp({
     })),
     { inputs: { table: randomTensor(rng, "f16", [3, 5]), ids: Tensor.from("u32", [], [2]) } },
     { inputs: { table: randomTensor(rng, "f32", [3, 4]), ids: Tensor.zeros("i32", [0]) } },
+    { inputs: { table: weightTensor(rng, "q8_0", [3, 0]), ids: Tensor.from("i32", [2], [2, 0]) } },
+    // Rows of quads, and of others, that end within sixteen elements.
+    ...[36, 37].map((width) => ({ inputs: { table: randomTensor(rng, "f16", [7, width]), ids: Tensor.from("i32", [4], [6, 0, 3, 5]) } })),
   ],
 });
 

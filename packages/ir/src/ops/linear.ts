@@ -64,5 +64,14 @@ export const linear = defineOp({
         { inputs: { x: randomTensor(rng, "bf16", [rows, 256]), w: weightTensor(rng, d, [5, 256]) } },
       ]),
     ),
+    // Several tiles both ways and along k, none of them whole; then rows of several steps, and weights that end where a simdgroup would begin.
+    { inputs: { x: randomTensor(rng, "f32", [2, 21, 36]), w: randomTensor(rng, "f32", [70, 36]), bias: randomTensor(rng, "f32", [70]) } },
+    { inputs: { x: randomTensor(rng, "f16", [42, 37]), w: randomTensor(rng, "f16", [70, 37]) } },
+    { inputs: { x: randomTensor(rng, "f32", [42, 96]), w: weightTensor(rng, "q8_0", [70, 96]) } },
+    { inputs: { x: randomTensor(rng, "f32", [5, 768]), w: weightTensor(rng, "q4_k", [6, 768]) } },
+    { inputs: { x: randomTensor(rng, "f32", [2, 1056]), w: weightTensor(rng, "q4_0", [12, 1056]) } },
+    // Weights, and rows of x, that no half holds.
+    { inputs: { x: randomTensor(rng, "f16", [9, 20], 1e-4), w: randomTensor(rng, "f32", [5, 20], 1e6) } },
+    { inputs: { x: randomTensor(rng, "f32", [9, 20], 1e6), w: randomTensor(rng, "f16", [5, 20], 1e-4) } },
   ],
 });

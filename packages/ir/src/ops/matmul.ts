@@ -39,8 +39,8 @@ export const matmul = defineOp({
       for (let r = 0; r < m; r++) for (let c = 0; c < n; c++) out.set((i * m + r) * n + c, dot(av, aAt + r * k, rows, bAt + c * k, k));
     }
   },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...floatDTypes.flatMap((d) =>
       (
         [
           [
@@ -84,6 +84,25 @@ export const matmul = defineOp({
         },
       ]),
     ),
+    // Several matrices of several tiles both ways and along k, or of several groups of columns, none of them whole; with quads and without.
+    ...(
+      [
+        ["f32", [2, 1, 33, 36], [3, 36, 68]],
+        ["f16", [2, 41, 35], [2, 35, 70]],
+        ["f32", [3, 1, 1, 20], [2, 20, 44]],
+        ["f32", [2, 4, 21], [2, 21, 36]],
+        ["f32", [2, 6, 20], [2, 20, 34]],
+      ] as const
+    ).flatMap(([d, a, b]) =>
+      [false, true].map((transposeB) => ({
+        inputs: {
+          a: randomTensor(rng, d, a),
+          b: randomTensor(rng, d, transposeB ? [...b.slice(0, -2), ...b.slice(-2).reverse()] : b),
+        },
+        attrs: { transposeB },
+      })),
+    ),
+  ],
 });
 
 /** Matrices [k, n] one after the other as [n, k]. */

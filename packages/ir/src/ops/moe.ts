@@ -88,6 +88,28 @@ function groupedSample(rng: Rng, x: Tensor, w: Tensor, tokens: number, chosen: n
   return { inputs: { x, w, experts: Tensor.from("i32", [tokens, chosen], ids) } };
 }
 
+/** 50 tokens of two experts each: 33, 31 and 32 places on three of them, a few on others, well mixed. */
+function spreadExperts(): Tensor {
+  const shares: readonly (readonly [expert: number, places: number])[] = [
+    ...([
+      [0, 1],
+      [3, 33],
+      [7, 2],
+    ] as const),
+    ...([
+      [34, 31],
+      [35, 32],
+      [39, 1],
+    ] as const),
+  ];
+  const list = shares.flatMap(([expert, places]) => Array.from({ length: places }, () => expert));
+  return Tensor.from(
+    "i64",
+    [50, 2],
+    list.map((_, i) => list[(37 * i) % list.length] ?? 0),
+  );
+}
+
 export const groupedLinear = defineOp({
   name: "grouped_linear",
   doc:
@@ -135,5 +157,9 @@ export const groupedLinear = defineOp({
       groupedSample(rng, randomTensor(rng, "f32", [4, 256]), weightTensor(rng, d, [3, 8, 256]), 4, 2),
       groupedSample(rng, randomTensor(rng, "f32", [4, 2, 512]), weightTensor(rng, d, [3, 5, 512]), 4, 2),
     ]),
+    // More experts than lanes: most without places, some with about a tile of them; several tiles of columns.
+    ...[[50], [50, 2]].map((leading) => ({
+      inputs: { x: randomTensor(rng, "f32", [...leading, 36]), w: randomTensor(rng, "f32", [40, 70, 36]), experts: spreadExperts() },
+    })),
   ],
 });
