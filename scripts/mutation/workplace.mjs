@@ -17,12 +17,12 @@ const bundle = (entry, outfile, plugin) =>
     ...{ entryPoints: [entry], outfile, plugins: plugin ? [plugin] : [] },
   });
 
-/** The backend with one source file replaced; the other packages are those of the process that imports it. */
-const bundleBackend = (outfile, { path, source }) =>
-  bundle(join(backend, "src", "backend.ts"), outfile, {
+/** The backend of a copy of its sources with one file replaced; the other packages are those of the process that imports it. */
+const bundleBackend = (sources, outfile, { path, source }) =>
+  bundle(join(sources, "backend.ts"), outfile, {
     name: "mutant",
     setup: (b) => {
-      b.onLoad({ filter: /\.ts$/ }, (file) => (file.path === path ? { contents: source, loader: "ts" } : undefined));
+      b.onLoad({ filter: /\.ts$/ }, (file) => (file.path === join(sources, path) ? { contents: source, loader: "ts" } : undefined));
       b.onResolve({ filter: /^@rlxjs\// }, ({ path: name }) => ({ path: name, namespace: "shared" }));
       const contents = (name) => `module.exports = globalThis.rlxjsShared[${JSON.stringify(name)}];`;
       b.onLoad({ filter: /.*/, namespace: "shared" }, ({ path: name }) => ({ contents: contents(name), loader: "js" }));
@@ -79,7 +79,8 @@ class KernelCache {
     if (!existsSync(this.folder)) return [];
     return readdirSync(this.folder, { recursive: true, withFileTypes: true })
       .filter((e) => e.isFile())
-      .map((e) => join(e.parentPath, e.name));
+      .map((e) => join(e.parentPath, e.name))
+      .filter((path) => /\/(kernels|sources)\//.test(path));
   }
   /** What is compiled from here on is a mutant's. */
   keep() {
@@ -103,12 +104,18 @@ function processorSeconds(pid) {
   }
 }
 
-/** A folder as the package sees it: `dist` with the program that runs samples, `shaders`, `build`. Kernels are compiled fast rather than to be fast. */
+/** A folder as the package sees it: `dist` with the program that runs samples, `src`, `shaders`, `build`. Kernels are compiled fast rather than to be fast. */
 export class Workplace {
   constructor(name) {
     this.path = join(folder, name);
-    rmSync(join(this.path, "shaders"), { recursive: true, force: true });
-    cpSync(join(root, "shaders"), join(this.path, "shaders"), { recursive: true });
+    this.sources = join(this.path, "src");
+    for (const [from, to] of [
+      [join(root, "shaders"), join(this.path, "shaders")],
+      [join(backend, "src"), this.sources],
+    ]) {
+      rmSync(to, { recursive: true, force: true });
+      cpSync(from, to, { recursive: true });
+    }
     mkdirSync(join(this.path, "build", "Release"), { recursive: true });
     copyFileSync(join(backend, "build", "Release", "rlxjs_metal.node"), join(this.path, "build", "Release", "rlxjs_metal.node"));
     this.program = join(this.path, "dist", "mutants.mjs");
@@ -157,10 +164,10 @@ export class Workplace {
     clearInterval(watch);
     return said;
   }
-  /** The same of a backend with a changed source. */
+  /** The same of a backend with a changed source, whose path is that in `src`. */
   async askChanged(request, change, seconds) {
     const file = join(this.path, "dist", "backend.mjs");
-    await bundleBackend(file, change);
+    await bundleBackend(this.sources, file, change);
     return this.ask({ ...request, backend: `${pathToFileURL(file)}?${this.requests}` }, seconds);
   }
   end() {

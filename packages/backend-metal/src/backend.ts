@@ -1,11 +1,21 @@
 import { RlxError, type Tensor } from "@rlxjs/ir";
-import { type Backend, type BackendOptions, libraryVersion, type MappedFile, type Program } from "@rlxjs/runtime";
+import {
+  type Backend,
+  type BackendOptions,
+  libraryVersion,
+  type MappedFile,
+  type Program,
+  runAtOnce,
+  runInSlices,
+  type Work,
+} from "@rlxjs/runtime";
 import type { MetalAddon } from "./addon.ts";
 import { MetalDevice, type MetalDeviceOptions } from "./device.ts";
+import { encodeWork } from "./encode.ts";
 import type { RefusalText } from "./executable.ts";
 import { metalKernels } from "./kernels/index.ts";
 import type { MetalKernel } from "./launch.ts";
-import { planProgram } from "./plan.ts";
+import { planWork } from "./plan.ts";
 import { MetalProgram } from "./program.ts";
 import { shadersHash } from "./shaders.ts";
 
@@ -29,8 +39,10 @@ export function createMetalBackend(addon: MetalAddon, options: MetalOptions = {}
     throw new RlxError("ERR_OPTION", `threads: expected nothing for device "metal", which computes on the GPU, got ${options.threads}`);
   const kernels = options.metalKernels ?? metalKernels;
   const device = new MetalDevice(addon, options);
-  const planned = (program: Program): MetalProgram =>
-    new MetalProgram(device, program, planProgram(program, kernels), refusalText(program, kernels));
+  function* planned(program: Program): Work<MetalProgram> {
+    const plan = yield* planWork(program, kernels);
+    return new MetalProgram(device, program, yield* encodeWork(program, plan), refusalText(program, kernels));
+  }
   return {
     info: {
       device: "metal",
@@ -43,8 +55,8 @@ export function createMetalBackend(addon: MetalAddon, options: MetalOptions = {}
     allocate: (bytes) => device.allocate(bytes),
     pack: async (weight, layout) => refuse(weight, layout),
     packSync: refuse,
-    load: (program, bound) => planned(program).load(bound),
-    prepare: async (program) => planned(program).prepare(),
+    load: (program, bound) => runAtOnce(planned(program)).load(bound),
+    prepare: async (program) => (await runInSlices(planned(program))).prepare(),
     mapFile: (path) => device.mapFile(path),
     [Symbol.dispose]: () => device[Symbol.dispose](),
   };

@@ -1,5 +1,5 @@
 import { type Dim, dtypes, RlxError } from "@rlxjs/ir";
-import type { Operand, Program, ProgramBuffer } from "@rlxjs/runtime";
+import { type Operand, type Program, type ProgramBuffer, runAtOnce, type Work } from "@rlxjs/runtime";
 import { ceilDiv, type Expr, type ExprOp, mul, product } from "./expr.ts";
 import type { Access, Argument, BufferArgument, FunctionConstant } from "./launch.ts";
 import type { MetalPlan, PlannedLaunch } from "./plan.ts";
@@ -16,14 +16,17 @@ const accesses = ["read", "write", "readWrite", "atomic"] as const satisfies rea
 const bindingKinds = ["none", "operand", "scratch", "status"] as const satisfies readonly BufferArgument["kind"][];
 const constantTypes = ["bool", "uint", "int", "float"] as const satisfies readonly FunctionConstant["type"][];
 
-export interface EncodedPlan {
+export interface EncodedPlan extends Pick<MetalPlan, "libraries"> {
   readonly words: Float64Array<ArrayBuffer>;
   /** Names of functions, to which the words refer. */
   readonly functions: readonly string[];
 }
 
 /** A program and its launches as numbers, in the order in which native/metal/decode.cpp reads them. Lists come with their length first. */
-export function encodePlan(program: Program, plan: MetalPlan): EncodedPlan {
+export const encodePlan = (program: Program, plan: MetalPlan): EncodedPlan => runAtOnce(encodeWork(program, plan));
+
+/** The same, to be interrupted between launches. */
+export function* encodeWork(program: Program, plan: MetalPlan): Work<EncodedPlan> {
   const expressions = new Expressions(program.symbols.map((s) => s.name));
   const functions = [...new Set(plan.pipelines.map((p) => p.function))];
   const body: number[] = [program.arenaBytes, program.buffers.length];
@@ -35,9 +38,13 @@ export function encodePlan(program: Program, plan: MetalPlan): EncodedPlan {
     for (const { index, type, value } of constants) body.push(index, constantTypes.indexOf(type), value);
   }
   body.push(program.steps.length, plan.slots, plan.launches.length);
-  for (const planned of plan.launches) encodeLaunch(program, planned, body, (e) => expressions.add(e));
+  for (const planned of plan.launches) {
+    encodeLaunch(program, planned, body, (e) => expressions.add(e));
+    yield;
+  }
   const symbols = program.symbols.flatMap((s) => [s.min, s.max]);
-  return { words: Float64Array.from([program.symbols.length, ...symbols, ...expressions.words(), ...body]), functions };
+  const words = Float64Array.from([program.symbols.length, ...symbols, ...expressions.words(), ...body]);
+  return { words, functions, libraries: plan.libraries };
 }
 
 function encodeLaunch(program: Program, { step, pipeline, slot, launch }: PlannedLaunch, words: number[], expr: (e: Expr) => number): void {

@@ -1,5 +1,5 @@
 import { RlxError } from "@rlxjs/ir";
-import type { Program } from "@rlxjs/runtime";
+import { type Program, runAtOnce, type Work } from "@rlxjs/runtime";
 import type { FunctionConstant, Launch, MetalKernel, Shader } from "./launch.ts";
 import { fileSource, generatedSource } from "./shaders.ts";
 
@@ -25,14 +25,19 @@ export interface PlannedLaunch {
 }
 
 /** The launches of a program: `kernels` are those that its steps name. Slots follow the order of steps, so that the first one that refused is the earliest. */
-export function planProgram(program: Program, kernels: readonly MetalKernel[]): MetalPlan {
+export const planProgram = (program: Program, kernels: readonly MetalKernel[]): MetalPlan => runAtOnce(planWork(program, kernels));
+
+/** The same, to be interrupted between steps. */
+export function* planWork(program: Program, kernels: readonly MetalKernel[]): Work<MetalPlan> {
   const byName = new Map(kernels.map((k) => [k.name, k]));
-  const steps = program.steps.map((step, i) => {
+  const steps: (readonly Launch[])[] = [];
+  for (const [i, step] of program.steps.entries()) {
     const kernel = byName.get(step.kernel);
     if (!kernel)
       throw new RlxError("ERR_PLAN", `graph "${program.name}": step ${i} ${step.op}: expected a Metal kernel, got "${step.kernel}"`);
-    return kernel.launches(step);
-  });
+    steps.push(kernel.launches(step));
+    yield;
+  }
   const libraries = new Libraries(steps.flat().map((l) => l.shader));
   const pipelines = new Numbering<MetalPlan["pipelines"][number]>();
   let slots = 0;

@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { hashBytes, RlxError } from "@rlxjs/ir";
+import { RlxError } from "@rlxjs/ir";
 
 const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 /** In the published package, beside `dist`; in the repository, at its root. */
@@ -27,7 +28,7 @@ export function shadersHash(): string {
       .sort()
       .map((name) => `${name}\n${contentOf(name)}`)
       .join("\n");
-  hash ??= hashBytes(new TextEncoder().encode(text()));
+  hash ??= createHash("sha256").update(text()).digest("hex");
   return hash;
 }
 

@@ -144,16 +144,17 @@ export class HandMade {
 
   /** What native code is given, without weights. */
   get encoded() {
-    const { words, functions } = encodePlan(this.program, this.plan);
+    const { words, functions, libraries } = encodePlan(this.program, this.plan);
     const labels = this.program.steps.map((step) => step.op);
-    return { words: [...words], functions, libraries: this.plan.libraries, labels, bound: this.program.buffers.map(() => null) };
+    return { words: [...words], functions, libraries, labels, bound: this.program.buffers.map(() => null) };
   }
 
   load(device: MetalDevice, bound: readonly (Uint8Array<ArrayBuffer> | undefined)[] = this.#buffers.map(() => undefined)): MetalExecutable {
     return this.on(device).load(bound);
   }
   on(device: MetalDevice): MetalProgram {
-    return new MetalProgram(device, this.program, this.plan, (step, { code, values }) => `step ${step} refuses with ${code}: ${values}`);
+    const encoded = encodePlan(this.program, this.plan);
+    return new MetalProgram(device, this.program, encoded, (step, { code, values }) => `step ${step} refuses with ${code}: ${values}`);
   }
 }
 

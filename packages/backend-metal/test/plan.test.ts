@@ -2,9 +2,10 @@ import { define, ops } from "@rlxjs/ir";
 import { lowerGraph, type Program } from "@rlxjs/runtime";
 import { describe, expect, test } from "vitest";
 import { casesOf, OneOp } from "../../backend-cpu/test/one-op.ts";
+import { encodeWork } from "../src/encode.ts";
 import { metalKernels } from "../src/kernels/index.ts";
 import type { MetalKernel, Shader } from "../src/launch.ts";
-import { planProgram } from "../src/plan.ts";
+import { planProgram, planWork } from "../src/plan.ts";
 import { fileSource, generatedSource } from "../src/shaders.ts";
 import { createVariant, describeOnMetal, strictest } from "./variants.ts";
 
@@ -32,6 +33,13 @@ describe("plan", () => {
     ]);
     expect(slots).toBe(2);
     expect(launches[1]?.pipeline).toBe(launches[2]?.pipeline);
+  });
+
+  test("the event loop may turn between any two steps and any two launches", () => {
+    const program = programOf(graph);
+    const turnsOf = (work: Generator): number => [...work].length;
+    expect(turnsOf(planWork(program, metalKernels))).toBe(5);
+    expect(turnsOf(encodeWork(program, planProgram(program, metalKernels)))).toBe(5);
   });
 
   test("a step without a Metal kernel is an error", () => {
