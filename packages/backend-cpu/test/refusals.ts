@@ -133,6 +133,7 @@ const failing: Readonly<Record<string, Failing>> = {
   "an expert below 0": experts([-1, 0]),
   "several experts of few": experts(wrongAt(6, [2, 4, 5]), 20),
   "several experts of many": experts(wrongAt(70, [40, 35, 67])),
+  "no experts": { def: ops.groupedLinear, slots: [random("f32", 9, 4), random("f32", 0, 5, 4), Tensor.zeros("i32", [9, 1])] },
   "several ids": { def: ops.embedding, slots: [random("f16", 3, 40), Tensor.from("i32", [9], wrongAt(9, [7, 4, 8]))] },
 };
 

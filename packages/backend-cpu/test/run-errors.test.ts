@@ -68,6 +68,7 @@ test("steps that fail say the same on every backend, with what is expected and w
     an expert below 0: index 0: expected 0 to 2, got -1
     several experts of few: index 2: expected 0 to 2, got 5
     several experts of many: index 35: expected 0 to 2, got 38
+    no experts: index 0: expected 0 to -1, got 0
     several ids: index 4: expected 0 to 2, got 7"
   `);
 });

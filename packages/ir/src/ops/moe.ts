@@ -88,25 +88,13 @@ function groupedSample(rng: Rng, x: Tensor, w: Tensor, tokens: number, chosen: n
   return { inputs: { x, w, experts: Tensor.from("i32", [tokens, chosen], ids) } };
 }
 
-/** 50 tokens of two experts each: 33, 31 and 32 places on three of them, a few on others, well mixed. */
-function spreadExperts(): Tensor {
-  const shares: readonly (readonly [expert: number, places: number])[] = [
-    ...([
-      [0, 1],
-      [3, 33],
-      [7, 2],
-    ] as const),
-    ...([
-      [34, 31],
-      [35, 32],
-      [39, 1],
-    ] as const),
-  ];
-  const list = shares.flatMap(([expert, places]) => Array.from({ length: places }, () => expert));
+/** Two experts per token; how many places each of them has, well mixed. */
+function placesOn(places: Readonly<Record<number, number>>): Tensor {
+  const list = Object.entries(places).flatMap(([expert, count]) => Array.from({ length: count }, () => Number(expert)));
   return Tensor.from(
     "i64",
-    [50, 2],
-    list.map((_, i) => list[(37 * i) % list.length] ?? 0),
+    [list.length / 2, 2],
+    list.map((_, i) => list[(37 * i + 25) % list.length] ?? 0),
   );
 }
 
@@ -157,9 +145,16 @@ export const groupedLinear = defineOp({
       groupedSample(rng, randomTensor(rng, "f32", [4, 256]), weightTensor(rng, d, [3, 8, 256]), 4, 2),
       groupedSample(rng, randomTensor(rng, "f32", [4, 2, 512]), weightTensor(rng, d, [3, 5, 512]), 4, 2),
     ]),
-    // More experts than lanes: most without places, some with about a tile of them; several tiles of columns.
-    ...[[50], [50, 2]].map((leading) => ({
-      inputs: { x: randomTensor(rng, "f32", [...leading, 36]), w: randomTensor(rng, "f32", [40, 70, 36]), experts: spreadExperts() },
+    // More experts than lanes: most without places, some with about a tile of them; several tiles of columns. Then as many tiles as there can be, as many
+    // experts as fill their list, and less than a tile of places.
+    ...[
+      { experts: placesOn({ 0: 1, 3: 33, 7: 2, 34: 31, 35: 32, 39: 1 }), w: [40, 70, 36] },
+      { experts: placesOn({ 0: 1, 3: 33, 7: 2, 34: 31, 35: 32, 39: 1 }), w: [40, 70, 36], leading: [50, 2] },
+      { experts: placesOn({ 0: 1, 1: 33 }), w: [2, 5, 8] },
+      { experts: placesOn({ 2: 17, 14: 15 }), w: [15, 5, 8] },
+      { experts: placesOn({ 1: 10 }), w: [3, 5, 8] },
+    ].map(({ experts, w, leading = [experts.shape[0] ?? 0] }) => ({
+      inputs: { x: randomTensor(rng, "f32", [...leading, w[2] ?? 1]), w: randomTensor(rng, "f32", w), experts },
     })),
   ],
 });
