@@ -88,7 +88,8 @@ async function outcomeOf({ samples, tests }, mutant) {
 
 function saidBySamples(samples, { file, line, source, ops }) {
   const quickest = [...ops].sort((a, b) => time.get(a) - time.get(b));
-  if (flags.of !== "shaders") return samples.askChanged({ ops: quickest }, { path: join(root, file), source }, patience(quickest));
+  if (flags.of !== "shaders")
+    return samples.askChanged({ ops: quickest }, { path: relative("packages/backend-metal/src", file), source }, patience(quickest));
   const change = { file: relative("shaders", file), line, text: source.split("\n")[line - 1] };
   return samples.ask({ ops: quickest, change }, patience(quickest)).finally(() => samples.cache.clean());
 }

@@ -22,7 +22,7 @@ const bindingMutations = [
   { name: "sub to add", pattern: /\bsub\(/g, replacement: "add(" },
   { name: "min to max", pattern: /\bmin\(/g, replacement: "max(" },
   { name: "max to min", pattern: /\bmax\(/g, replacement: "min(" },
-  { name: "true to false", pattern: /\btrue\b/g, replacement: "false" },
+  { name: "true to false", pattern: /\btrue\b(?! \| string)/g, replacement: "false" },
   { name: "false to true", pattern: /\bfalse\b/g, replacement: "true" },
   { name: "0 to 1", pattern: /\b0\b/g, replacement: "1" },
   { name: "1 to 2", pattern: /\b1\b/g, replacement: "2" },
@@ -57,15 +57,14 @@ const subjects = [
   [/gather|indices/, ["gather", "rows"]],
   [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
   [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
+  [/grid|expr/, ["grid"]],
   [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
 ];
 
 /** The test files for a source, as vitest takes them. @param {string} file */
 const testsOf = (file) => [
   ...new Set(
-    subjects.flatMap(([pattern, names]) =>
-      pattern.test(basename(file)) ? names.map((name) => `packages/backend-metal/test/${name}`) : [],
-    ),
+    subjects.flatMap(([pattern, names]) => (pattern.test(file) ? names.map((name) => `packages/backend-metal/test/${name}`) : [])),
   ),
 ];
 
@@ -105,21 +104,54 @@ export function shaderMutants(opsByFile) {
   });
 }
 
-/** Mutants of what makes launches. @param {Record<string, string[]>} opsByFile A file's ops are those that it, or a file that uses it, names. */
+/** What a mutant calls instead, imported where the file does not. */
+function withImports(source) {
+  const from = { "expr.ts": ["add", "sub", "mul", "div", "ceilDiv", "min", "max"], "launch.ts": ["read", "write"] };
+  const missing = Object.entries(from).flatMap(([file, names]) =>
+    names
+      .filter(
+        (name) =>
+          new RegExp(`(?<![.\\w])${name}\\(`).test(source) &&
+          !new RegExp(`^(import|export const) .*\\b${name}\\b|^  ${name},$`, "m").test(source),
+      )
+      .map((name) => `import { ${name} } from "../${file}";\n`),
+  );
+  return source + missing.join("");
+}
+
+/** Defaults that only the type checker asks for: a shape has as many extents as its op says. */
+function isNeverTaken({ name, text, changed }) {
+  const at = [...text].findIndex((c, i) => c !== changed[i]);
+  const isNumber = / to \d$/.test(name);
+  return (
+    isNumber &&
+    (/^const \[.*\] = \w+\.shape;$/.test(text) || /\b(shape|strides|extents)(\[[^\]]*\]|\.at\(-\d\)) \?\? $/.test(text.slice(0, at)))
+  );
+}
+
+/**
+ * Mutants of what makes launches. Asked are the ops that execute a shader which the file, or one that uses it, names.
+ * @param {Record<string, string[]>} opsByFile
+ */
 export function bindingMutants(opsByFile) {
   const texts = textsIn(join(root, "packages", "backend-metal", "src"), /^(kernels|msl)\/.*\.ts$|^expr\.ts$/);
-  const all = new Set(Object.values(opsByFile).flat());
-  const generatedToo = ["gelu", "clamp", "with_epilogue", ...typicallyGenerated];
+  const printed = ["gelu", "clamp", "with_epilogue", ...typicallyGenerated];
   return [...texts].flatMap(([file, text]) => {
     const users = usersOf(texts, file, (other, used) => new RegExp(`from "[./a-z]*/${basename(used).replace(".", "\\.")}"`).test(other));
-    const named = users
-      .filter((u) => u !== "kernels/index.ts")
-      .flatMap((u) => [...(texts.get(u) ?? "").matchAll(/"([a-z_0-9]+)"/g)].map(([, op]) => op));
-    const ops = [...new Set(named.filter((op) => all.has(op)))];
-    const chosen = users.includes("kernels/elementwise.ts") || ops.length === 0 ? [...new Set([...generatedToo, ...ops])] : ops;
+    const shaders = users.flatMap((user) => [...(texts.get(user) ?? "").matchAll(/"([a-z_]+)"/g)].map(([, name]) => name));
+    const ops = new Set(shaders.flatMap((name) => opsByFile[name] ?? []));
+    if (users.includes("kernels/elementwise.ts")) for (const op of printed) ops.add(op);
     return mutantsOf(text, bindingMutations)
-      .filter(({ text: line }) => !/^(import|export (type|interface)|\*|readonly )/.test(line))
-      .map((mutant) => ({ ...mutant, file: `packages/backend-metal/src/${file}`, ops: chosen, tests: testsOf(file), whole: text }));
+      .filter((mutant) => !/^(import|export (type|interface)|\/?\*|readonly )/.test(mutant.text) && !isNeverTaken(mutant))
+      .map((mutant) => ({
+        ...mutant,
+        source: withImports(mutant.source),
+        file: `packages/backend-metal/src/${file}`,
+        // A scalar op's text is printed for the op of that name.
+        ops: [...new Set([...ops, ...opsByFile.generated.filter((op) => op.split("_").includes(/^(\w+): /.exec(mutant.text)?.[1] ?? ""))])],
+        tests: testsOf(file),
+        whole: text,
+      }));
   });
 }
 

@@ -14,7 +14,8 @@ import { loadMetalAddon, type MetalAddon, type SoftwareOptions } from "../src/ad
 import * as original from "../src/backend.ts";
 import { metalKernels } from "../src/kernels/index.ts";
 import { planProgram } from "../src/plan.ts";
-import { chainedResults } from "./chained.ts";
+import { chainedResults, someOf } from "./chained.ts";
+import { isCutAlike, symbolicResults } from "./symbolic-samples.ts";
 
 /** What is changed: a line of a file of `shaders/`, or the backend, of which `backend` is a bundle that leaves the other packages to this process. */
 interface Request {
@@ -122,10 +123,16 @@ async function firstProblem({ ops: names, change, backend: bundle }: Request): P
   opened = () => open({ order: "forward", check: true });
   using session = await Session.open({ device: "metal" });
   for (const def of defs) {
-    const all = samplesOf(def);
-    const samples = all.filter((_, i) => i % Math.ceil(all.length / 8) === 0);
+    const samples = someOf(samplesOf(def), 8);
     const wrong = wrongOf(def, samples, chainedResults(session, def, samples)) ?? fault();
     if (wrong !== undefined) return `${def.name}, chained: ${wrong}`;
+  }
+  using backend = opened();
+  for (const def of defs) {
+    const { samples, results, launches, launchesOfKnown } = symbolicResults(backend, def, someOf(samplesOf(def), 24));
+    const wrong = wrongOf(def, samples, results) ?? fault();
+    if (wrong !== undefined) return `${def.name}, symbolic: ${wrong}`;
+    if (isCutAlike(def) && String(launches) !== String(launchesOfKnown)) return `${def.name}, symbolic: ${launches} launches`;
   }
   return undefined;
 }
