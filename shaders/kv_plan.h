@@ -35,17 +35,16 @@ struct KvRow {
   uint sequence, token, slot, count;
 };
 struct KvRefusal {
-  uint code;
+  uint code;  // 0: none
   long a, b, c;
 };
 
 inline long kv_offset(KvPlaces p, constant KvPlan &plan, uint row) {
   return HAS_OFFSET ? load_int(p.offset, OFFSET_TYPE, row * plan.offset_stride) : 0;
 }
-// -1 for a default that an offset outside of the source makes senseless.
+// The default is not 0 for an offset outside of the source, whatever it is, for the difference wraps.
 inline long kv_tokens(KvPlaces p, constant KvPlan &plan, uint row, long offset) {
-  if (HAS_TOKENS) return load_int(p.tokens, TOKENS_TYPE, row * plan.tokens_stride);
-  return offset < 0 || offset > long(plan.tokens) ? -1 : long(plan.tokens) - offset;
+  return HAS_TOKENS ? load_int(p.tokens, TOKENS_TYPE, row * plan.tokens_stride) : long(ulong(plan.tokens) - ulong(offset));
 }
 inline long kv_pos(KvPlaces p, constant KvPlan &plan, uint row) { return load_int(p.pos, POS_TYPE, row * plan.pos_stride); }
 inline long kv_sequence(KvPlaces p, uint row) { return HAS_SLOTS ? load_int(p.slots, SLOTS_TYPE, row) : long(row); }
@@ -54,20 +53,20 @@ inline long kv_sequence(KvPlaces p, uint row) { return HAS_SLOTS ? load_int(p.sl
 inline KvRefusal kv_check(KvPlaces p, constant KvPlan &plan, constant KvCache &cache, uint row, thread bool &any) {
   const long have = plan.tokens, capacity = cache.capacity;
   const long offset = kv_offset(p, plan, row), tokens = kv_tokens(p, plan, row, offset);
-  if (tokens == 0 || cache.heads == 0 || cache.dim == 0) return {0, 0, 0, 0};
+  if (tokens == 0 || cache.heads == 0 || cache.dim == 0) return {};
   any = true;
-  if (offset < 0 || offset > have) return {KV_OFFSET, packed_pair(row, plan.tokens), offset, 0};
+  if (offset < 0 || offset > have) return {KV_OFFSET, packed_pair(row, plan.tokens), offset};
   if (tokens < 0 || tokens > have - offset) return {KV_TOKENS, packed_pair(row, plan.tokens), offset, tokens};
-  if (capacity == 0) return {KV_CAPACITY, tokens, 0, 0};
+  if (capacity == 0) return {KV_CAPACITY, tokens};
   const long sequence = kv_sequence(p, row);
-  if (sequence < 0 || sequence >= long(cache.sequences)) return {KV_SLOTS, packed_pair(row, cache.sequences), sequence, 0};
+  if (sequence < 0 || sequence >= long(cache.sequences)) return {KV_SLOTS, packed_pair(row, cache.sequences), sequence};
   for (uint other = 0; HAS_SLOTS && other < row; ++other)
     if (kv_sequence(p, other) == sequence && kv_tokens(p, plan, other, kv_offset(p, plan, other)) != 0)
-      return {KV_SLOT_TWICE, packed_pair(row, other), sequence, 0};
-  if (tokens > capacity && !TRIM) return {KV_TOO_MANY, packed_pair(row, cache.capacity), tokens, 0};
+      return {KV_SLOT_TWICE, packed_pair(row, other), sequence};
+  if (tokens > capacity && !TRIM) return {KV_TOO_MANY, packed_pair(row, cache.capacity), tokens};
   const long pos = kv_pos(p, plan, row), last = RING ? MAX_POSITION - tokens : capacity - tokens;
   if (pos < 0 || pos > last) return {KV_POSITION, packed_pair(row, cache.capacity), tokens, pos};
-  return {0, 0, 0, 0};
+  return {};
 }
 
 // Whether everything fits into all caches and no earlier step was refused; all lanes of a simdgroup ask. One simdgroup of a launch is the
@@ -76,7 +75,7 @@ inline bool kv_fits(KvPlaces p, constant KvPlan &plan, constant KvCache *caches,
   const bool stop = refused(status);
   if (simd_any(stop)) return false;
   uint wrong = 0xffffffffu;
-  KvRefusal refusal = {0, 0, 0, 0};
+  KvRefusal refusal = {};
   bool any = false;
   for (uint i = lane; i < count * plan.rows && wrong == 0xffffffffu; i += 32) {
     const uint cache = i < plan.rows ? 0 : 1;
@@ -101,7 +100,7 @@ inline uint kv_slot(ulong position, uint capacity) {
 inline KvRow kv_row(KvPlaces p, constant KvPlan &plan, constant KvCache &cache, uint row) {
   const long offset = kv_offset(p, plan, row);
   const long tokens = kv_tokens(p, plan, row, offset);
-  if (tokens == 0) return {0, 0, 0, 0};
+  if (tokens == 0) return {};
   const uint dropped = tokens > long(cache.capacity) ? uint(tokens) - cache.capacity : 0;
   return {uint(kv_sequence(p, row)), uint(offset) + dropped, kv_slot(ulong(kv_pos(p, plan, row)) + dropped, cache.capacity), uint(tokens) - dropped};
 }
@@ -118,8 +117,8 @@ inline bool kv_target(KvPlaces p, constant KvPlan &plan, constant KvCache &cache
   const uint outer = rest % slow, row = rest / slow;
   const uint token = x_head_major ? inner : outer, head = x_head_major ? outer : inner;
   const KvRow r = kv_row(p, plan, cache, row);
-  const uint i = token - r.token;
-  if (token < r.token || i >= r.count) return false;
+  const uint i = token - r.token;  // wraps to more than any count for what comes before
+  if (i >= r.count) return false;
   const uint slot = r.slot + i < cache.capacity ? r.slot + i : r.slot + i - cache.capacity;
   to = vector_at(head_major, cache.heads, cache.capacity, r.sequence, slot, head);
   return true;

@@ -10,9 +10,8 @@ struct RopeTableArgs {
   float scale, scale_lo;  // of the results, as a DoubleFloat
 };
 
-// The bits of 2 / pi behind the point.
-constant uint TWO_OVER_PI[10] = {0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u,
-                                 0x3c439041u, 0xfe5163abu, 0xdebbc561u, 0xb7246e3au, 0x424dd2e0u};
+// The bits of 2 / pi behind the point, as many as the largest frequency needs.
+constant uint TWO_OVER_PI[9] = {0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u, 0xb7246e3au};
 // 32 bits from bit `first` on, which may be negative.
 inline uint bits_from(int first) {
   const int word = first >> 5;
@@ -25,7 +24,7 @@ inline uint bits_from(int first) {
 inline ulong part_of_turn(ulong position, uint mantissa, int exponent) {
   const ulong low = (position & 0xffffffffu) * mantissa, high = (position >> 32) * mantissa + (low >> 32);
   const uint product[3] = {uint(low), uint(high), uint(high >> 32)};
-  uint sum[5] = {0, 0, 0, 0, 0};  // least significant first; 160 bits behind the point
+  uint sum[5] = {};  // least significant first; 160 bits behind the point
   for (uint j = 0; j < 3; ++j) {
     ulong carry = 0;
     for (uint i = 0; i + j < 5; ++i) {
@@ -40,8 +39,7 @@ inline ulong part_of_turn(ulong position, uint mantissa, int exponent) {
 
 // units * 2^-64 * 2 pi.
 inline DoubleFloat radians(ulong units) {
-  if (units == 0) return {0, 0};
-  const uint top = uint(units >> 32), shift = top != 0 ? clz(top) : 32 + clz(uint(units));
+  const uint top = uint(units >> 32), shift = top != 0 ? clz(top) : 32 + clz(uint(units) | 1u);
   const ulong normal = units << shift;
   const float unit = as_type<float>((127 - 24 - shift) << 23);
   const DoubleFloat turns = {float(uint(normal >> 40)) * unit, float(uint(normal >> 16) & 0xffffffu) * (unit * 5.9604644775390625e-8f)};
@@ -59,7 +57,7 @@ constant float2 INVERSE_FACTORIALS[18] = {
 
 // The series of x^first / first! - x^(first + 2) / (first + 2)! + ..., over x^first; the square of |x| <= pi / 4 is given.
 inline DoubleFloat series(DoubleFloat square, uint first) {
-  DoubleFloat sum = {0, 0};
+  DoubleFloat sum = {};
   for (int n = int(first) + 16; n >= int(first); n -= 2) {
     const float2 term = INVERSE_FACTORIALS[n];
     sum = sum_of({term.x, term.y}, negative(product_of(square, sum)));
@@ -80,7 +78,8 @@ kernel void rope_table(constant RopeTableArgs &args [[buffer(0)]], device const 
     return;
   }
   const ulong magnitude = position < 0 ? 0 - ulong(position) : ulong(position);
-  const ulong turns = part_of_turn(magnitude, field == 0 ? fraction : fraction | 0x800000u, int(max(field, 1u)) - 150);
+  // Frequencies below 2^-126 turn nothing, so what their mantissa is does not matter.
+  const ulong turns = part_of_turn(magnitude, fraction | 0x800000u, int(field) - 150);
   const uint quarter = uint((turns + (1ul << 61)) >> 62) & 3;
   const ulong rest = turns - (ulong(quarter) << 62);
   const bool below = rest >> 63 != 0;

@@ -53,6 +53,14 @@ const quantizePair = (kCap: number, vCap: number, places: Places): Failing => ({
   slots: [...store(kCap), ...store(vCap), random("f32", 1, 3, 64), random("f32", 1, 3, 64), ...placed(places)],
   attrs: { kCodec: codec.codec, vCodec: codec.codec, headDim: 32, layout: "head" },
 });
+/** More sequences than a simdgroup has lanes look at one plan, K and V together. */
+const many = (pos: (row: number) => number): Failing => ({
+  def: ops.kvWritePair,
+  slots: [
+    ...[random("f32", 20, 4, 1), random("f32", 20, 3, 1), random("f32", 20, 2, 1), random("f32", 20, 2, 1)],
+    ...placed({ pos: ints(...Array.from({ length: 20 }, (_, row) => pos(row))) }),
+  ],
+});
 const dequantize = (capacity: number, pos: Tensor, attrs: AttrRecord): Failing => ({
   def: ops.kvDequantize,
   slots: [...store(capacity), pos],
@@ -101,12 +109,22 @@ const failing: Readonly<Record<string, Failing>> = {
   "no capacity for V": pair(4, 0, { tokens: int(1) }),
   "a position beyond V": pair(4, 3, { pos: int(1) }),
   "more than the ring of V": pair(4, 2, {}, ring),
+  "positions beyond the V of some of many": many((row) => (row === 15 || row > 17 ? 2 : row % 2)),
   "a length below 0": linearize(int(4), int(-1)),
   "a length beyond a ring": linearize(ints(8, 8), ints(5, 6)),
   "an end before the length": linearize(int(3), int(4)),
   "an end beyond 2^53": linearize(long(2n ** 53n), int(4)),
+  "the last of many lengths": {
+    def: ops.kvLinearizeRing,
+    slots: [random("u8", 34, 1, 1), random("u8", 34, 2, 1), int(5), ints(...Array.from({ length: 34 }, (_, i) => (i === 33 ? 2 : i % 2)))],
+  },
   "codes beyond a cache": quantize(4, { pos: int(2) }),
   "codes without capacity": quantize(0, {}),
+  "the codes of one token": {
+    def: ops.kvQuantize,
+    slots: [...store(4), random("f32", 1, 1, 64), ...placed({ pos: int(4) })],
+    attrs: codec,
+  },
   "more codes than a ring": quantize(2, {}, ring),
   "an offset of codes": quantize(4, { srcTokOffset: int(9) }),
   "no room for codes of V": quantizePair(4, 3, { pos: int(1) }),
@@ -114,6 +132,11 @@ const failing: Readonly<Record<string, Failing>> = {
   "decoding beyond a cache": dequantize(4, int(3), { tokens: 2 }),
   "decoding more than there is": dequantize(4, int(0), { tokens: 5, ...ring }),
   "decoding without capacity": dequantize(0, int(0), {}),
+  "decoding one vector without capacity": {
+    def: ops.kvDequantize,
+    slots: [random("u8", 1, 1, 0, 32), random("f32", 1, 1, 0, 1), int(0)],
+    attrs: codec,
+  },
   "decoding below 0": dequantize(4, int(-1), ring),
   "more keys than a cache has": attend({ kvLen: ints(8, 9) }),
   "fewer keys than none": attend({ kvLen: long(-(2n ** 63n)) }),
@@ -125,6 +148,7 @@ const failing: Readonly<Record<string, Failing>> = {
   "keys of a sequence that is not there": attend({ slots: ints(1, 2) }),
   "keys of a sequence below 0": attend({ slots: ints(-1, 0) }),
   "an index of gather": { def: ops.gather, slots: [random("f32", 2, 3), ints(1, 3, 9)], attrs: { axis: 1 } },
+  "indices of which none is there": { def: ops.gather, slots: [random("f32", 2, 3), ints(-1, 5, 2)] },
   "an index below 0": { def: ops.gather, slots: [random("f32", 2, 3), long(-(2n ** 63n))] },
   "an index of an empty axis": { def: ops.gather, slots: [random("f32", 0, 3), int(0)] },
   "an index of scatter": { def: ops.scatter, slots: [random("f32", 2, 3), ints(2), random("f32", 1, 3)] },

@@ -47,5 +47,6 @@ export const fwht = defineOp({
     ),
     { inputs: { x: randomTensor(rng, "f32", [0, 8]) } },
     { inputs: { x: randomTensor(rng, "f32", [64]) }, attrs: { signs: "before" as const } },
+    ...[1280, 4096].map((n) => ({ inputs: { x: randomTensor(rng, "f32", [2, n]) } })),
   ],
 });

@@ -32,5 +32,7 @@ export const gather = defineOp({
     ]),
     { inputs: { x: weightTensor(rng, "q8_0", [5, 64]), indices: Tensor.from("i32", [2], [3, 1]) } },
     { inputs: { x: randomTensor(rng, "f32", [4, 2]), indices: Tensor.zeros("i32", [0]) } },
+    { inputs: { x: randomTensor(rng, "f32", [4, 0]), indices: Tensor.from("i32", [2], [3, 1]) } },
+    { inputs: { x: randomTensor(rng, "f32", [0, 4, 3]), indices: Tensor.from("i32", [2], [3, 1]) }, attrs: { axis: 1 } },
   ],
 });

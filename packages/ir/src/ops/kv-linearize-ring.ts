@@ -40,6 +40,13 @@ export const kvLinearizeRing = defineOp({
     sample(randomTensor(rng, "f32", [0, 4, 3]), randomTensor(rng, "f32", [0, 0, 3]), [4], [4]),
     sample(randomTensor(rng, "f32", [2, 0, 3]), randomTensor(rng, "f32", [2, 4, 3]), [4], [0]),
     sample(randomTensor(rng, "f16", [2, 4, 0]), randomTensor(rng, "f16", [2, 3, 0]), [4], [9]),
+    {
+      name: "the last position",
+      inputs: {
+        ...{ dst: randomTensor(rng, "i16", [1, 4, 3]), src: randomTensor(rng, "i16", [1, 5, 3]) },
+        ...{ end: Tensor.from("i64", [1], [Number.MAX_SAFE_INTEGER]), length: Tensor.from("i64", [], [4]) },
+      },
+    },
   ],
 });
 

@@ -55,6 +55,10 @@ export function kvQuantizeSamples(rng: Rng) {
   const trimmed = sample(small, extents("token", 2, 3, 2), { x: randomTensor(rng, "f32", [2, 3, 5, 32]), pos: ints(1, 4) });
   const poison = vector(64, 1, 4);
   for (const [i, v] of [Number.NaN, Number.POSITIVE_INFINITY, 3e38, 1e-40].entries()) poison.set(65 * i, v);
+  // One value becomes 16 of a quarter of it: 1e-10 as an f32 is their norm.
+  const least = kvCodec("lloyd-max-v2", 5, 16);
+  const peak = Tensor.zeros("f32", [1, 1, 32]);
+  for (const [i, v] of [4e-10, 3.9e-10].entries()) peak.set(16 * i, v);
   return [
     ...codecs.map((codec) => sample(codec, extents("head", 1, 2, 5), { x: vector(2 * codec.headDim, 1, 2), pos: int(3) })),
     ...floatDTypes.map((d) => sample(small, extents("token", 2, 3, 4), { x: randomTensor(rng, d, [2, 3, 96]), pos: ints(1, 0) })),
@@ -65,6 +69,7 @@ export function kvQuantizeSamples(rng: Rng) {
     { name: "no tokens", ...sample(small, extents("head", 1, 2, 4), { x: vector(64, 1, 0), pos: int(9) }) },
     { name: "no heads", ...sample(small, extents("head", 1, 0, 4), { x: vector(0, 1, 3), pos: int(9) }) },
     { name: "no sequences", ...sample(small, extents("token", 0, 2, 4), { x: vector(64, 0, 3), pos: int(9) }) },
+    { name: "the least norm with codes of its own", ...sample(least, extents("head", 1, 2, 4), { x: peak, pos: int(1) }) },
   ];
 }
 
@@ -115,5 +120,6 @@ export function kvDequantizeSamples(rng: Rng) {
     sample(small, { layout: "head", batch: 2, heads: 3, capacity: 4 }, int(6), { tokens: 3, ring: true }),
     sample(small, { layout: "head", batch: 2, heads: 3, capacity: 4 }, int(9), { tokens: 0 }),
     sample(small, { layout: "token", batch: 1, heads: 0, capacity: 4 }, int(9), { tokens: 2 }),
+    sample(small, { layout: "head", batch: 1, heads: 0, capacity: 4 }, int(0), { tokens: 5 }),
   ];
 }

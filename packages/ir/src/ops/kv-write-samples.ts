@@ -14,7 +14,7 @@ const ring = { ring: true };
 
 export function kvWriteSamples(rng: Rng) {
   const pairs = cacheDTypes.flatMap((d) => floatDTypes.map((from) => [d, from] as const));
-  return pairs.flatMap(([d, from]) => {
+  const ofEach = pairs.flatMap(([d, from]) => {
     const cache = (...shape: readonly number[]): Tensor => randomTensor(rng, d, shape);
     const x = (...shape: readonly number[]): Tensor => randomTensor(rng, from, shape);
     const dim = (n: number): number => stored(d, n);
@@ -53,6 +53,30 @@ export function kvWriteSamples(rng: Rng) {
       { name: "no heads", inputs: { cache: cache(1, 0, 4, dim(2)), x: x(1, 0, 3, 2), pos: int(0) }, attrs: { ...head, headDim: 2 } },
     ];
   });
+  return [...ofEach, ...placeSamples(rng)];
+}
+
+/** Places at their limits, whatever is written there. */
+function placeSamples(rng: Rng) {
+  const random = (...shape: readonly number[]): Tensor => randomTensor(rng, "f32", shape);
+  return [
+    { name: "no values, wherever", inputs: { cache: random(1, 4, 0), x: random(1, 3, 0), pos: int(9) }, attrs: {} },
+    {
+      name: "all but every token",
+      inputs: { cache: random(2, 4, 3), x: random(2, 3, 3), pos: ints(1, 9), srcTokOffset: ints(2, 3) },
+      attrs: {},
+    },
+    {
+      name: "a slot that an earlier sequence leaves alone",
+      inputs: { cache: random(2, 4, 3), x: random(2, 3, 3), pos: int(1), slots: ints(1, 1), tokens: ints(0, 1) },
+      attrs: {},
+    },
+    ...[2 ** 32, 2 ** 33 + 1, Number.MAX_SAFE_INTEGER - 2].map((pos) => ({
+      name: `position ${pos} of a ring`,
+      inputs: { cache: random(1, 3, 2), x: random(1, 2, 2), pos: int(pos) },
+      attrs: ring,
+    })),
+  ];
 }
 
 export function kvPairSamples(rng: Rng) {

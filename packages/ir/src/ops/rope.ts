@@ -45,6 +45,17 @@ export const ropeTable = defineOp({
     ...intDTypes.map((d) => ({ inputs: { positions: Tensor.from(d, [2, 3], [0, 1, 2, 7, 100, 127]), invFreq: frequencies(8) } })),
     { inputs: { positions: Tensor.from("i32", [1], [131071]), invFreq: frequencies(64) }, attrs: { scale: 1.2079441541679836 } },
     { inputs: { positions: Tensor.zeros("i32", [0]), invFreq: randomTensor(rng, "f32", [3]) } },
+    // A wide range of either, but not of both, for rounded angles are what f64 makes of them.
+    {
+      inputs: {
+        positions: Tensor.from("i64", [5], [2 ** 31, -(2 ** 33) - 5, 2 ** 40 + 7, -1, 0]),
+        invFreq: Tensor.from("f32", [4], [1, -0.02, 1e-4, 3e-9]),
+      },
+    },
+    {
+      inputs: { positions: Tensor.from("i32", [3], [-3, 1, 0]), invFreq: Tensor.from("f32", [6], [3e4, 1e6, -1e-30, 2 ** -149, 0, 7]) },
+      attrs: { scale: -0.5 },
+    },
   ],
 });
 

@@ -80,5 +80,20 @@ export const scatter = defineOp({
       ]),
     ),
     { inputs: { x: randomTensor(rng, "bool", [5]), indices: Tensor.from("i32", [2], [4, 1]), updates: randomTensor(rng, "bool", [2]) } },
+    ...(["none", "add"] as const).flatMap((reduce) =>
+      [[2, 6, 35] as const, [0, 6, 2] as const, [2, 6, 0] as const].map(([outer, extent, slice]) => ({
+        // The same ones again and again, farther apart than a simdgroup is wide, and one of them only at both ends.
+        inputs: {
+          x: randomTensor(rng, "f32", [outer, extent, slice]),
+          indices: Tensor.from(
+            "i32",
+            [40],
+            Array.from({ length: 40 }, (_, i) => (i % 39 === 0 ? 5 : i % 5)),
+          ),
+          updates: randomTensor(rng, "f32", [outer, 40, slice]),
+        },
+        attrs: { axis: 1, reduce },
+      })),
+    ),
   ],
 });
