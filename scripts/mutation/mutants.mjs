@@ -54,10 +54,11 @@ const subjects = [
   [/rope|double_float/, ["rope"]],
   [/linear|matvec|tiles|matmul|grouped|routine|conv|blocks|embedding/, ["linear", "products", "experts", "weights", "epilogues"]],
   [/copy|iota|region|grid/, ["copy", "rows"]],
-  [/gather|indices/, ["gather", "rows"]],
+  [/gather|indices|copy|region/, ["gather", "rows"]],
   [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
   [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
   [/grid|expr/, ["grid"]],
+  [/select|route|hadamard|elementwise|broadcast/, ["limits"]],
   [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
 ];
 

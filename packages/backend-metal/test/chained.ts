@@ -1,10 +1,25 @@
 import { type AnyOpDef, graphBuilder, type InputSpec, Tensor, type TensorType, type Value } from "@rlxjs/ir";
-import type { Session } from "@rlxjs/runtime";
-import type { Case } from "../../backend-cpu/test/one-op.ts";
+import { metalKernels, planProgram } from "@rlxjs/backend-metal";
+import { lowerGraph, type Session } from "@rlxjs/runtime";
+import { type Case, opGraph } from "../../backend-cpu/test/one-op.ts";
 
 /** At most so many of an op's samples, from all over the list. */
 export const someOf = (samples: readonly Case[], most: number): Case[] =>
   samples.filter((_, i) => i % Math.ceil(samples.length / most) === 0);
+
+/** Samples for `chainedResults`: some that take each set of kernels, and as many as the op has results, so that each of them is read first. */
+export function chainOf(def: AnyOpDef, all: readonly Case[]): Case[] {
+  const byKernels = new Map<string, Case[]>();
+  for (const sample of all) {
+    const program = lowerGraph(opGraph(def, [sample]), { kernels: metalKernels, hoistWeights: false });
+    const { launches } = planProgram(program, metalKernels);
+    const kernels = launches.map(({ launch }) => ("file" in launch.shader ? launch.function : "generated")).join();
+    byKernels.set(kernels, [...(byKernels.get(kernels) ?? []), sample]);
+  }
+  const some = [...byKernels.values()].flatMap((list) => someOf(list, Math.ceil(8 / byKernels.size)));
+  const count = Math.max(some.length, def.outputs.length);
+  return Array.from({ length: count }).flatMap((_, i) => some[i % some.length] ?? []);
+}
 
 /**
  * The results of an op on samples where each operand is written by one launch of the run and each result read by another one: what a launch

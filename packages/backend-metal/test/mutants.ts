@@ -14,7 +14,7 @@ import { loadMetalAddon, type MetalAddon, type SoftwareOptions } from "../src/ad
 import * as original from "../src/backend.ts";
 import { metalKernels } from "../src/kernels/index.ts";
 import { planProgram } from "../src/plan.ts";
-import { chainedResults, someOf } from "./chained.ts";
+import { chainedResults, chainOf, someOf } from "./chained.ts";
 import { isCutAlike, symbolicResults } from "./symbolic-samples.ts";
 
 /** What is changed: a line of a file of `shaders/`, or the backend, of which `backend` is a bundle that leaves the other packages to this process. */
@@ -34,6 +34,7 @@ const once = <K, V>(make: (key: K) => V): ((key: K) => V) => {
 const computed = (Object.values(ir.ops) as AnyOpDef[]).filter((def) => def.traits.leaf === undefined);
 const named = (op: string): AnyOpDef => computed.find(({ name }) => name === op) as AnyOpDef;
 const samplesOf = once((def: AnyOpDef): Case[] => casesOf(def).filter((sample) => refusal(metalKernels, def, sample) === undefined));
+const chainOnce = once((def: AnyOpDef): Case[] => chainOf(def, samplesOf(def)));
 const definitions = new Map<Case, AnyOpDef>();
 const expectedOnce = once((sample: Case): readonly Tensor[] => expectedOf(definitions.get(sample) as AnyOpDef, sample));
 const wrongOf = (def: AnyOpDef, samples: readonly Case[], results: readonly Tensor[]): string | undefined => {
@@ -123,7 +124,7 @@ async function firstProblem({ ops: names, change, backend: bundle }: Request): P
   opened = () => open({ order: "forward", check: true });
   using session = await Session.open({ device: "metal" });
   for (const def of defs) {
-    const samples = someOf(samplesOf(def), 8);
+    const samples = chainOnce(def);
     const wrong = wrongOf(def, samples, chainedResults(session, def, samples)) ?? fault();
     if (wrong !== undefined) return `${def.name}, chained: ${wrong}`;
   }

@@ -80,8 +80,8 @@ function fits({ kernels }: Backend, def: AnyOpDef, sample: Case, symbols: Symbol
   }
 }
 
-/** Whether the symbols of a sample have the sample's own extents as upper bounds. */
-const isTight = (k: number): boolean => k % 3 === 0;
+/** The upper bound of a symbol: the sample's own extent, or so much more that kernels for few rows and those for many are there. */
+const boundOf = (count: number, k: number): number => (k % 3 === 0 ? count : 2 * count + 9);
 
 /** As many extents of a sample as the op allows, each as a multiple of a symbol. */
 function symbolsOf(backend: Backend, def: AnyOpDef, sample: Case, k: number): { symbols: Symbols; extents: Bindings } {
@@ -94,7 +94,7 @@ function symbolsOf(backend: Backend, def: AnyOpDef, sample: Case, k: number): { 
     if (k % 2 === 1 && value % 4 === 0) factors.unshift(4);
     for (const factor of factors) {
       const [name, count] = [`n${k}_${value}`, value / factor];
-      const more = new Map([...symbols, [value, mulDims(dim(name, { min: 0, max: isTight(k) ? count : 2 * count + 1 }), factor)]]);
+      const more = new Map([...symbols, [value, mulDims(dim(name, { min: 0, max: boundOf(count, k) }), factor)]]);
       if (!fits(backend, def, sample, more, { ...extents, [name]: count })) continue;
       symbols = more;
       extents[name] = count;
@@ -118,7 +118,7 @@ export interface SymbolicResults {
   /** Those of which an extent can vary. */
   readonly samples: readonly Case[];
   readonly results: readonly Tensor[];
-  /** Launches per sample whose extents are at their upper bounds, from this program and from one for just these extents. */
+  /** Launches per sample, from this program and from one for just these extents. */
   readonly launches: readonly number[];
   readonly launchesOfKnown: readonly number[];
 }
@@ -166,12 +166,11 @@ export function symbolicResults(backend: Backend, def: AnyOpDef, all: readonly C
   });
   for (const state of states) state[Symbol.dispose]();
   const known = lowerGraph(opGraph(def, samples), { kernels: backend.kernels, hoistWeights: false });
-  const ofTight = (counts: readonly number[]): number[] => counts.filter((_, k) => isTight(k));
   return {
     samples,
     results,
-    launches: ofTight(launchCounts(program, backend, def.name, extents)),
-    launchesOfKnown: ofTight(launchCounts(known, backend, def.name, {})),
+    launches: launchCounts(program, backend, def.name, extents),
+    launchesOfKnown: launchCounts(known, backend, def.name, {}),
   };
 }
 
