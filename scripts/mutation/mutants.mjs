@@ -58,7 +58,7 @@ const subjects = [
   [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
   [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
   [/grid|expr/, ["grid"]],
-  [/select|route|hadamard|elementwise|broadcast/, ["limits"]],
+  [/select|rout|hadamard|elementwise|broadcast|linear|matmul|conv|grouped|embedding/, ["limits"]],
   [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
 ];
 
@@ -126,7 +126,8 @@ function isNeverTaken({ name, text, changed }) {
   const isNumber = / to \d$/.test(name);
   return (
     isNumber &&
-    (/^const \[.*\] = \w+\.shape;$/.test(text) || /\b(shape|strides|extents)(\[[^\]]*\]|\.at\(-\d\)) \?\? $/.test(text.slice(0, at)))
+    (/^const \[.*\] = (\w+\.)?shape(\.slice\(-\d\))?;$/.test(text) ||
+      /\b(shape|strides|extents)(\[[^\]]*\]|\.at\(-\d\)) \?\? $/.test(text.slice(0, at)))
   );
 }
 
@@ -156,17 +157,24 @@ export function bindingMutants(opsByFile) {
   });
 }
 
-/** Mutants of the host that replays programs, native code; what tests of the host are there for. */
+/** Ops that go through all of the host: plain ones, with weights, with scratch memory, with states, in several launches, with refusals. */
+const opsOfHost = ["add", "with_epilogue", "kv_write", "gather", "state_write"];
+/** Tests about the host, those that say most first. */
+const testsOfHost = ["decode-limits", "replay", "windows", "memory", "barriers", "errors", "runs", "encode", "prepare", "lifetimes"];
+
+/** Mutants of the host that replays programs, native code. */
 export function hostMutants() {
-  const tests = ["barriers", "host", "memory", "runs", "errors"].map((name) => `packages/backend-metal/test/${name}`);
   const texts = textsIn(join(root, "native", "metal"), /^\w+\.(cpp|mm)$/);
   return [...texts].flatMap(([file, text]) =>
-    mutantsOf(text, [...mutations, ...furtherMutations]).map((mutant) => ({
-      ...mutant,
-      file: `native/metal/${file}`,
-      ops: [],
-      tests,
-      whole: text,
-    })),
+    mutantsOf(text, [...mutations, ...furtherMutations])
+      // Another version of the system is another machine.
+      .filter((mutant) => !mutant.text.includes("@available"))
+      .map((mutant) => ({
+        ...mutant,
+        file: `native/metal/${file}`,
+        ops: opsOfHost,
+        tests: testsOfHost.map((name) => `packages/backend-metal/test/${name}`),
+        whole: text,
+      })),
   );
 }

@@ -7,7 +7,7 @@ import { type Case, opGraph } from "../../backend-cpu/test/one-op.ts";
 export const someOf = (samples: readonly Case[], most: number): Case[] =>
   samples.filter((_, i) => i % Math.ceil(samples.length / most) === 0);
 
-/** Samples for `chainedResults`: some that take each set of kernels, and as many as the op has results, so that each of them is read first. */
+/** Samples for `chainedResults`: of each set of kernels as many as the op has results at least, so that each of them is the first one to be read. */
 export function chainOf(def: AnyOpDef, all: readonly Case[]): Case[] {
   const byKernels = new Map<string, Case[]>();
   for (const sample of all) {
@@ -16,9 +16,10 @@ export function chainOf(def: AnyOpDef, all: readonly Case[]): Case[] {
     const kernels = launches.map(({ launch }) => ("file" in launch.shader ? launch.function : "generated")).join();
     byKernels.set(kernels, [...(byKernels.get(kernels) ?? []), sample]);
   }
-  const some = [...byKernels.values()].flatMap((list) => someOf(list, Math.ceil(8 / byKernels.size)));
-  const count = Math.max(some.length, def.outputs.length);
-  return Array.from({ length: count }).flatMap((_, i) => some[i % some.length] ?? []);
+  return [...byKernels.values()].flatMap((list) => {
+    const some = someOf(list, Math.ceil(8 / byKernels.size));
+    return Array.from({ length: Math.max(some.length, def.outputs.length) }).flatMap((_, i) => some[i % some.length] ?? []);
+  });
 }
 
 /**

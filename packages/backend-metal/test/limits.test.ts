@@ -20,6 +20,15 @@ test("what threadgroup memory has room for", () => {
   ]);
 });
 
+test("products of f64", () => {
+  const product = (def: AnyOpDef, dtype: DType) => {
+    const operands = def.inputs.map((_: unknown, i: number) => (i < 2 ? Tensor.zeros(dtype, [4, 4]) : undefined));
+    return refusal(metalKernels, def, caseOf(def, operands));
+  };
+  expect([product(ops.linear, "f32"), product(ops.matmul, "bf16")]).toEqual([undefined, undefined]);
+  expect([product(ops.linear, "f64"), product(ops.matmul, "f64")]).toEqual(["metal has no f64", "metal has no f64"]);
+});
+
 /** The sum of so many operands. */
 const sum = (count: number) => ({
   compute: "f32" as const,
