@@ -139,13 +139,10 @@ struct Span {
 // What a query sees but for masks.
 inline Span span_of(Place at, constant AttentionArgs &args, uint query) {
   const long position = at.start + query, length = at.length;
-  long low = HAS_WINDOW ? position - args.window + 1 : 0;
-  long high = CAUSAL && position + 1 < length ? position + 1 : length;
-  if (low < 0) low = 0;
-  if (high < low) high = low;
+  const long low = HAS_WINDOW ? position - args.window + 1 : 0, high = CAUSAL ? position + 1 : length;
   Span s;
-  s.low = uint(low < length ? low : length);
-  s.high = uint(high < length ? high : length);
+  s.low = uint(clamp(low, 0L, length));
+  s.high = uint(clamp(high, long(s.low), length));
   return s;
 }
 inline Span no_keys() {

@@ -18,7 +18,8 @@ constant uint VALUE_STRIDE = VALUE_QUADS * 4;
 // Lanes that read one vector of values: a power of two, so that the others read further ones.
 constant uint VALUE_LANES = VALUE_QUADS > 16 ? 32 : VALUE_QUADS > 8 ? 16 : VALUE_QUADS > 4 ? 8 : VALUE_QUADS > 2 ? 4 : VALUE_QUADS;
 
-// The keys of a threadgroup's share of those that its rows see: whole blocks for every simdgroup.
+// The keys of a threadgroup's share of those that its rows see: whole blocks for every simdgroup, so that a block ends with its share only where no row
+// sees more.
 inline Span share_of(Span all, uint split, uint splits, uint simdgroups) {
   const uint step = BLOCK * simdgroups, count = all.high - all.low;
   const uint each = max((count + splits - 1) / splits, 1u);
@@ -45,12 +46,9 @@ template <uint R>
 inline Views<R> views_of(Place place, constant AttentionArgs &args, Tile tile) {
   Views<R> v;
   v.all = no_keys();
-  UNROLL for (uint r = 0; r < R; r++) {
-    const Row row = row_of(tile, r);
-    v.spans[r] = r < tile.count ? span_of(place, args, row.query) : no_keys();
-    v.mask_at[r] = place_in_mask(args, tile.b, row);
-    v.all = hull_of(v.all, v.spans[r]);
-  }
+  UNROLL for (uint r = 0; r < R; r++) v.spans[r] = r < tile.count ? span_of(place, args, row_of(tile, r).query) : no_keys();
+  UNROLL for (uint r = 0; r < R; r++) v.all = hull_of(v.all, v.spans[r]);
+  UNROLL for (uint r = 0; r < R; r++) v.mask_at[r] = place_in_mask(args, tile.b, row_of(tile, r));
   return v;
 }
 
@@ -62,12 +60,8 @@ struct Partial {
 };
 template <uint R, uint Q>
 inline Partial<R, Q> nothing_seen() {
-  Partial<R, Q> p;
-  UNROLL for (uint r = 0; r < R; r++) {
-    p.tops[r] = -INFINITY;
-    p.totals[r] = 0;
-    UNROLL for (uint i = 0; i < Q; i++) p.sums[r][i] = float4(0);
-  }
+  Partial<R, Q> p = {};
+  UNROLL for (uint r = 0; r < R; r++) p.tops[r] = -INFINITY;
   return p;
 }
 
@@ -77,8 +71,7 @@ inline void multiply_keys(thread float *products, threadgroup const float *queri
                           constant AttentionArgs &args, uint lane) {
   for (uint i = 0; i < 4; i++) {
     const uint key = block + lane / 4 * 4 + i;
-    float part[R];
-    UNROLL for (uint r = 0; r < R; r++) part[r] = 0;
+    float part[R] = {};
     if (key < end) {
       const Vector x = vector_in(keys, slot_of(place, args, key));
       for (uint quad = lane % 4; quad < KEY_QUADS; quad += 4) {
@@ -90,23 +83,22 @@ inline void multiply_keys(thread float *products, threadgroup const float *queri
         }
       }
     }
-    UNROLL for (uint r = 0; r < R; r++) {
-      if (r >= ROWS) continue;
-      const float product = quad_sum(part[r]);
-      if (lane % 4 == i) products[r] = product;
-    }
+    UNROLL for (uint r = 0; r < R; r++)
+      if (r < ROWS) {
+        const float product = quad_sum(part[r]);
+        if (lane % 4 == i) products[r] = product;
+      }
   }
 }
 
 // Weights [32, ROWS] out of the lanes' scores, on which all that has been added up before is put.
 template <uint R, uint Q>
-inline void weigh(thread Partial<R, Q> &p, threadgroup float *weights, thread const float *products, thread const Views<R> &views, uint key, uint end,
+inline void weigh(thread Partial<R, Q> &p, threadgroup float *weights, thread const float *products, thread const Views<R> &views, uint key,
                   Place place, constant AttentionArgs &args, device const uchar *mask, uint lane) {
-  const uint slot = key < end ? slot_of(place, args, key) : 0;
   UNROLL for (uint r = 0; r < R; r++) {
     if (r >= ROWS) continue;
     float score = -INFINITY;
-    if (key < end && holds(views.spans[r], key)) score = score_of(products[r], args, mask, views.mask_at[r] + slot * args.mask_slot);
+    if (holds(views.spans[r], key)) score = score_of(products[r], args, mask, views.mask_at[r] + slot_of(place, args, key) * args.mask_slot);
     const bool is_seen = score != -INFINITY;
     const float top = max(p.tops[r], simd_max(peak_of(score)));
     const float weight = is_seen ? exp(score - top) : 0.0f;
@@ -189,7 +181,7 @@ kernel void attention_decode(ATTENTION_OPERANDS,
   for (uint block = share.low + simdgroup * BLOCK; block < share.high; block += simdgroups * BLOCK) {
     float products[R];
     multiply_keys<R>(products, rows, keys, block, share.high, place, args, lane);
-    weigh(p, weights, products, views, block + lane, share.high, place, args, mask, lane);
+    weigh(p, weights, products, views, block + lane, place, args, mask, lane);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     add_values(p, weights, values, block, share.high, place, args, lane);
     simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -208,7 +200,7 @@ kernel void attention_decode(ATTENTION_OPERANDS,
   // One simdgroup after the other adds its values, where the queries have been.
   for (uint g = 0; g < simdgroups; g++) {
     UNROLL for (uint r = 0; r < R; r++) {
-      if (r >= ROWS || g != simdgroup || lane >= VALUE_LANES) continue;
+      if (r >= ROWS || g != simdgroup) continue;
       const float top = whole_of(tops, totals, r, simdgroups).top, keep = top == -INFINITY ? 0.0f : exp(p.tops[r] - top);
       UNROLL for (uint i = 0; i < Q; i++) {
         const uint quad = i * VALUE_LANES + lane;
@@ -237,7 +229,8 @@ kernel void attention_decode(ATTENTION_OPERANDS,
   store_rows(rows, VALUE_STRIDE, factors, out, args, tile, team);
 }
 
-// The records of a row, one for each split of the keys, to its output: a threadgroup for each row. What a split without keys left behind is not read.
+// The records of a row, one for each split of the keys, to its output: a threadgroup for each row, a thread for each quad of values. What a split without
+// keys left behind is not read.
 kernel void attention_merge(constant AttentionArgs &args [[buffer(0)]],
                             device const float *records [[buffer(1)]],
                             device const uchar *sinks [[buffer(2), function_constant(HAS_SINKS)]],
@@ -254,17 +247,15 @@ kernel void attention_merge(constant AttentionArgs &args [[buffer(0)]],
   const uint record = VALUE_STRIDE + RECORD_TAIL;
   float top = -INFINITY, total = 0;
   for (uint s = 0; s < args.splits; s++) top = max(top, first[s * record + VALUE_STRIDE]);
-  for (uint quad = index; quad < VALUE_QUADS; quad += team.threads) *(threadgroup float4 *)(values + quad * 4) = float4(0);
+  float4 sum = float4(0);
   for (uint s = 0; s < args.splits; s++) {
     device const float *values_of = first + s * record;
     if (values_of[VALUE_STRIDE] == -INFINITY) continue;
     const float keep = exp(values_of[VALUE_STRIDE] - top);
     total = fma(values_of[VALUE_STRIDE + 1], keep, total);
-    for (uint quad = index; quad < VALUE_QUADS; quad += team.threads) {
-      threadgroup float4 &sum = *(threadgroup float4 *)(values + quad * 4);
-      sum = fma(((device const float4 *)values_of)[quad], float4(keep), sum);
-    }
+    if (index < VALUE_QUADS) sum = fma(((device const float4 *)values_of)[index], float4(keep), sum);
   }
+  if (index < VALUE_QUADS) ((threadgroup float4 *)values)[index] = sum;
   if (index == 0) factor[0] = normalizer(sinks, row.head, top, total);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   store_rows(values, VALUE_STRIDE, factor, out, args, tile, team);

@@ -72,12 +72,15 @@ const experts = (list: readonly number[], n = 5): Failing => ({
 });
 const wrongAt = (count: number, places: readonly number[]): number[] =>
   Array.from({ length: count }, (_, i) => (places.includes(i) ? 3 + i : i % 3));
-/** Two sequences of eight keys. */
-const attend = (places: Readonly<Partial<Record<"qPos" | "kvLen" | "ringStart" | "slots", Tensor>>>): Failing => ({
+/** Rows of a batch read sequences of a cache, two of each. */
+const attend = (
+  places: Readonly<Partial<Record<"qPos" | "kvLen" | "ringStart" | "slots", Tensor>>>,
+  { queries = 1, sequences = 2, capacity = 8 } = {},
+): Failing => ({
   def: ops.attention,
   slots: [
-    random("f32", 2, 1, 4),
-    ...[random("f16", 2, 8, 4), random("f16", 2, 8, 4), undefined],
+    random("f32", 2, queries, 4),
+    ...[random("f16", sequences, capacity, 4), random("f16", sequences, capacity, 4), undefined],
     ...[places.qPos, places.kvLen, undefined, places.ringStart, places.slots, undefined, undefined],
   ],
   attrs: { numHeads: 1, numKvHeads: 1, headDim: 4 },
@@ -147,6 +150,11 @@ const failing: Readonly<Record<string, Failing>> = {
   "a query too far below 0": attend({ qPos: long(-(2n ** 63n)) }),
   "keys of a sequence that is not there": attend({ slots: ints(1, 2) }),
   "keys of a sequence below 0": attend({ slots: ints(-1, 0) }),
+  "keys of the only sequence": attend({ slots: ints(0, 1) }, { sequences: 1 }),
+  "a key of a cache without any": attend({ kvLen: int(1) }, { capacity: 0 }),
+  "a ring that begins behind nothing": attend({ ringStart: int(1) }, { capacity: 0 }),
+  "more keys than a cache has, for many queries": attend({ kvLen: ints(8, 9) }, { queries: 20 }),
+  "keys of the only sequence, for many queries": attend({ slots: ints(0, 1) }, { queries: 20, sequences: 1 }),
   "an index of gather": { def: ops.gather, slots: [random("f32", 2, 3), ints(1, 3, 9)], attrs: { axis: 1 } },
   "indices of which none is there": { def: ops.gather, slots: [random("f32", 2, 3), ints(-1, 5, 2)] },
   "an index below 0": { def: ops.gather, slots: [random("f32", 2, 3), long(-(2n ** 63n))] },

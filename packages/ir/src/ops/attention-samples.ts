@@ -26,8 +26,9 @@ export interface AttentionCase {
   readonly ringStart?: readonly number[] | number;
   /** Which sequence of the cache each batch row reads; the cache has one more than the largest. */
   readonly slots?: readonly number[];
-  readonly mask?: "keys" | "keep" | "bias";
-  readonly sinks?: boolean;
+  /** A tensor of bools is one of kept keys. */
+  readonly mask?: "keys" | "keep" | "bias" | Tensor;
+  readonly sinks?: boolean | readonly number[];
   readonly attrs?: { causal?: boolean; window?: number; softcap?: number; scale?: number };
 }
 
@@ -93,13 +94,15 @@ export function attentionSample(rng: Rng, c: AttentionCase) {
   const poisoned = unread(c);
   const [keys, values] = [randomCache(rng, kv, headDim, place, poisoned), randomCache(rng, v, valueDim, place, poisoned)];
   const mask =
-    c.mask === "keys"
-      ? randomTensor(rng, "bool", [batch, capacity])
-      : c.mask === "keep"
-        ? randomTensor(rng, "bool", [batch, 1, sq, capacity])
-        : c.mask === "bias"
-          ? randomTensor(rng, q, [numHeads, sq, capacity])
-          : undefined;
+    c.mask instanceof Tensor
+      ? c.mask
+      : c.mask === "keys"
+        ? randomTensor(rng, "bool", [batch, capacity])
+        : c.mask === "keep"
+          ? randomTensor(rng, "bool", [batch, 1, sq, capacity])
+          : c.mask === "bias"
+            ? randomTensor(rng, q, [numHeads, sq, capacity])
+            : undefined;
   const given = { qPos: c.qPos, kvLen: c.kvLen, ringStart: c.ringStart, slots };
   const isCodec = (format: string): boolean => format.includes(":");
   return {
@@ -109,7 +112,7 @@ export function attentionSample(rng: Rng, c: AttentionCase) {
       v: values.data,
       ...(mask ? { mask } : {}),
       ...Object.fromEntries(Object.entries(given).flatMap(([name, v]) => (v === undefined ? [] : [[name, integers(v)]]))),
-      ...(c.sinks ? { sinks: randomTensor(rng, q, [numHeads]) } : {}),
+      ...(c.sinks ? { sinks: c.sinks === true ? randomTensor(rng, q, [numHeads]) : Tensor.from(q, [numHeads], c.sinks) } : {}),
       ...(keys.norms ? { kNorms: keys.norms } : {}),
       ...(values.norms ? { vNorms: values.norms } : {}),
     },
@@ -119,7 +122,7 @@ export function attentionSample(rng: Rng, c: AttentionCase) {
       headDim,
       ...(valueDim === headDim ? {} : { valueDim }),
       kvLayout: layout,
-      maskKind: c.mask === undefined ? ("none" as const) : c.mask === "bias" ? ("bias" as const) : ("keep" as const),
+      maskKind: mask === undefined ? ("none" as const) : mask.dtype === "bool" ? ("keep" as const) : ("bias" as const),
       ...(isCodec(kv) ? { kCodec: kv } : {}),
       ...(isCodec(v) ? { vCodec: v } : {}),
       ...attrs,

@@ -4,6 +4,7 @@ import { maxAbs } from "../magnitude.ts";
 import { attr, defineOp, input, optional } from "../op.ts";
 import { type KvRows, kvRows, peaks, placements, rotated, rotatedBack } from "./attention-cache.ts";
 import { decomposeAttention } from "./attention-decompose.ts";
+import { hardAttentionSamples } from "./attention-hard-samples.ts";
 import { attentionSamples } from "./attention-samples.ts";
 import { inferAttention, maskShape } from "./attention-shape.ts";
 import { dot } from "./rules.ts";
@@ -127,5 +128,5 @@ export const attention = defineOp({
     }
   },
   decompose: decomposeAttention,
-  samples: attentionSamples,
+  samples: (rng) => [...attentionSamples(rng), ...hardAttentionSamples(rng)],
 });
