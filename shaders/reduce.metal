@@ -22,9 +22,8 @@ struct Fold {
   static T across(T v) { return combine_lanes<Fold<T>>(v); }
 };
 
-
-// Neighbouring axes of a kind are joined, so that there are at most 4 of each; strides in elements. `terms` are the elements of a result, of which a team
-// folds `part`; out [outputs, parts]. A mean divides by `count`.
+// Neighbouring axes of a kind are joined, so that there are at most 4 of each; strides in elements, 0 of axes that are not there. `terms` are the elements
+// of a result, of which a team folds `part`; out [outputs, parts]. A mean divides by `count`.
 struct ReduceArgs {
   ulong kept_strides[4], reduced_strides[4];
   uint kept[4], reduced[4];
@@ -51,7 +50,7 @@ kernel void reduce(constant ReduceArgs &args [[buffer(0)]],
     ulong at = base;
     rest = term;
     for (uint i = REDUCED; i-- > 1; rest /= args.reduced[i]) at += rest % args.reduced[i] * args.reduced_strides[i];
-    if (REDUCED > 0) at += rest * args.reduced_strides[0];
+    at += rest * args.reduced_strides[0];
     sum = Fold<T>::combine(sum, load_number(x, X_TYPE, at, T(0)));
   }
   sum = fold_team<Fold<T>>(sum, partial, t);

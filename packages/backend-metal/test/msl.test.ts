@@ -121,6 +121,48 @@ describeOnMetal("expressions on the device", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("a remainder is exact, also of and down to subnormal numbers", () => {
+    // Integers compute it; a GPU may still take subnormal operands for 0.
+    const tiny = fast.software ? [2 ** -149, 3e-45, 5e-39, 2 ** -126 - 2 ** -149, 7e-39] : [];
+    const values = [...tiny, 2 ** -126, 1.8e-38, 2.3e-38, 3.2e-38, 1e-30, 0.1, 12582913, 12582914, 3221225984, 3e38].flatMap((v) => [
+      v,
+      -v,
+    ]);
+    const [a = [], b = []] = columns(values, 2);
+    const slots = [a, b].map((c) => Tensor.from("f32", [c.length], c));
+    const [got] = resultsOf(backendOf(fast), ops.region, [region("rem", single("rem", "f32"), slots, "f32")]);
+    const wrong = a.flatMap((_, i) => {
+      const [x = 0, y = 0] = slots.map((t) => t.get(i));
+      return Object.is(got?.get(i), x % y) ? [] : [`${x} % ${y}: ${got?.get(i)}, expected ${x % y}`];
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test("a power is within two units in the last place, also where it enlarges what a logarithm has lost", () => {
+    const rng = new Rng(13);
+    const small = fast.software ? [1e-40, 3.3e-39] : [];
+    const x = Array.from({ length: 3000 }, (_, i) => small[i] ?? 0.3 + 3 * rng.uniform());
+    const y = x.map((v) => (2 * rng.uniform() - 1) * Math.min(60, 86 / Math.abs(Math.log(v))));
+    const slots = [x, y].map((c) => Tensor.from("f32", [c.length], c));
+    const [got] = resultsOf(backendOf(fast), ops.region, [region("pow", single("pow", "f32"), slots, "f32")]);
+    const wrong = x.flatMap((_, i) => {
+      const [base = 0, exponent = 0] = slots.map((t) => t.get(i));
+      const expected = base ** exponent;
+      const unit = 2 ** (Math.floor(Math.log2(expected)) - 23);
+      const units = Math.abs((got?.get(i) ?? 0) - expected) / unit;
+      return units <= 2 ? [] : [`${base} ** ${exponent}: ${units} units`];
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test("an integer 0 is a float 0 without a sign", () => {
+    const body: ScalarBody = { inputs: 1, compute: "i64", steps: [], outputs: [0] };
+    for (const dtype of ["f32", "f16", "bf16"] as const) {
+      const [zero] = resultsOf(backendOf(fast), ops.region, [region(dtype, body, [Tensor.zeros("i64", [3])], dtype)]);
+      expect(zero?.toArray(), dtype).toEqual([0, 0, 0]);
+    }
+  });
+
   test("integers that are special, in all combinations", () => {
     expectRight(each(intOps, "i64", (_, width) => columns(integers, width).map((c) => Tensor.from("i64", [c.length], c)), "i64"));
   });

@@ -84,6 +84,8 @@ function propagated(op: ScalarOp, a: Bounded, b: Bounded, c: Bounded, r: number,
     case "sigmoid":
       return a.error * Math.min(1, r * (1 - r) * Math.exp(a.error)) + library;
     case "pow":
+      // Of an infinite operand, 0 or 1.
+      if (a.error + b.error === 0 && !(Number.isFinite(x) && Number.isFinite(y))) return 0;
       return size * (x > 0 ? y * (a.error / x) + Math.abs(Math.log(x)) * b.error : 0) + (1 + Math.abs(y * Math.log(x || 1))) * library;
     case "floor":
       return jump(Math.floor, a);

@@ -77,3 +77,12 @@ test("NaN matches only NaN", () => {
   expect(findMismatch(ops.exp, [nan], {}, [nan], [one])).toBeDefined();
   expect(findMismatch(ops.exp, [one], {}, [one], [nan])).toBeDefined();
 });
+
+test("a power of infinity, or to an infinite power, must match to the bit", () => {
+  const [a, b] = [Tensor.from("f32", [3], [0.5, 2, Infinity]), Tensor.from("f32", [3], [Infinity, -Infinity, -1])];
+  const power = Tensor.zeros("f32", [3]);
+  runReference(ops.pow, [a, b], {}, [power]);
+  expect(power.toArray()).toEqual([0, 0, 0]);
+  expect(findMismatch(ops.pow, [a, b], {}, [power], [Tensor.from("f32", [3], [0, 0, 1e-3])])).toMatchObject({ index: 2 });
+  expect(findMismatch(ops.pow, [a, b], {}, [power], [Tensor.from("f32", [3], [1, 0, 0])])).toMatchObject({ index: 0 });
+});

@@ -31,8 +31,8 @@ export const cumsum = defineOp({
         }
       }
   },
-  samples: (rng) =>
-    numericDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...numericDTypes.flatMap((d) =>
       [{}, { exclusive: true }, { reverse: true }, { exclusive: true, reverse: true }].flatMap((how) => [
         { inputs: { x: randomTensor(rng, d, [1]) }, attrs: how },
         { inputs: { x: randomTensor(rng, d, [0, 3]) }, attrs: how },
@@ -40,4 +40,9 @@ export const cumsum = defineOp({
         { inputs: { x: randomTensor(rng, d, [3, 129]) }, attrs: how },
       ]),
     ),
+    { inputs: { x: randomTensor(rng, "f32", [2, 600]) } },
+    { inputs: { x: randomTensor(rng, "i32", [2, 600]) }, attrs: { exclusive: true, reverse: true } },
+    { inputs: { x: randomTensor(rng, "f32", [3, 70]) }, attrs: { exclusive: true } },
+    { inputs: { x: randomTensor(rng, "i16", [2, 3, 1030]) }, attrs: { axis: 1, reverse: true } },
+  ],
 });

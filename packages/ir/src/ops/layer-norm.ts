@@ -42,8 +42,8 @@ export const layerNorm = defineOp({
     const scaled = weight ? b.mul(normed, castTo(b, weight, v.dtype)) : normed;
     return castTo(b, bias ? b.add(scaled, castTo(b, bias, v.dtype)) : scaled, x.dtype);
   },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...floatDTypes.flatMap((d) =>
       [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]].flatMap((shape) => {
         const n = shape.slice(-1);
         const x = randomTensor(rng, d, shape);
@@ -54,4 +54,6 @@ export const layerNorm = defineOp({
         ];
       }),
     ),
+    { inputs: { x: randomTensor(rng, "bf16", [3, 260]), weight: randomTensor(rng, "f32", [260]), bias: randomTensor(rng, "f16", [260]) } },
+  ],
 });

@@ -6,7 +6,7 @@ import { type Accumulate, attr, defineOp, input, type TensorType } from "../op.t
 import type { Rng } from "../rng.ts";
 import { floatDTypes, numericDTypes, randomTensor } from "../samples.ts";
 import { resolveAxis, showType, stridesOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 import { castTo, extentValue, widen } from "./widen.ts";
 
 interface Fold {
@@ -67,8 +67,15 @@ function fold(
 
 const length = ([x]: readonly (TensorType | undefined)[], { axes }: ReduceAttrs): Dim => productOf(axes.map((a) => x?.shape.at(a) ?? 1));
 
-const reduceSamples = (rng: Rng, dtypes: readonly DType[], empty: number) =>
-  dtypes.flatMap((d) => [
+/** Ones with a few other elements far from each other: a sum, a product and an extreme that miss any of them are wrong. */
+function sparse(d: DType, length: number): Tensor {
+  const x = Tensor.from(d, [2, length], new Array<number>(2 * length).fill(1));
+  for (const [i, v] of [2, -3, 5, 7].entries()) for (const row of [0, 1]) x.set(row * length + i * (length >> 2) + 3 * row, v + row);
+  return x;
+}
+
+const reduceSamples = (rng: Rng, dtypes: readonly DType[], empty: number) => [
+  ...dtypes.flatMap((d) => [
     { inputs: { x: randomTensor(rng, d, [1]) }, attrs: { axes: [0] } },
     { inputs: { x: randomTensor(rng, d, [0, 3]) }, attrs: { axes: [1] } },
     ...(isFloat(d) || Number.isFinite(empty) ? [{ inputs: { x: randomTensor(rng, d, [2, 0]) }, attrs: { axes: [1] } }] : []),
@@ -77,7 +84,11 @@ const reduceSamples = (rng: Rng, dtypes: readonly DType[], empty: number) =>
     { inputs: { x: randomTensor(rng, d, [2, 5, 3]) }, attrs: { axes: [1] } },
     { inputs: { x: randomTensor(rng, d, [2, 5, 3]) }, attrs: { axes: [0, -1] } },
     { inputs: { x: randomTensor(rng, d, [2, 1031], 0.1) }, attrs: { axes: [-1], keepDims: true } },
-  ]);
+  ]),
+  ...(["f32", "i32"] as const)
+    .filter((d) => dtypes.includes(d))
+    .map((d) => ({ inputs: { x: sparse(d, 16_401) }, attrs: { axes: [1], keepDims: false } })),
+];
 
 type XInput = readonly [ReturnType<typeof input<"x">>];
 const reduce = <const N extends string>(name: N, doc: string, how: Fold, magnitude?: Accumulate<XInput, typeof attrs>["magnitude"]) =>

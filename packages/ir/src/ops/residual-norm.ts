@@ -64,8 +64,8 @@ export const residualRmsNorm = defineOp({
     const sum = b.add(x, residual);
     return { sum, normed: b.rmsNorm(sum, { weight, eps }) };
   },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...floatDTypes.flatMap((d) =>
       shapes.flatMap((shape) => [
         {
           inputs: { x: randomTensor(rng, d, shape), residual: randomTensor(rng, d, shape), weight: randomTensor(rng, d, shape.slice(-1)) },
@@ -73,6 +73,14 @@ export const residualRmsNorm = defineOp({
         { inputs: { x: randomTensor(rng, d, shape), residual: randomTensor(rng, d, shape) }, attrs: { eps: 1e-6 } },
       ]),
     ),
+    {
+      inputs: {
+        x: randomTensor(rng, "f16", [3, 260]),
+        residual: randomTensor(rng, "f16", [3, 260]),
+        weight: randomTensor(rng, "f32", [260]),
+      },
+    },
+  ],
 });
 
 export const residualLayerNorm = defineOp({
@@ -106,8 +114,8 @@ export const residualLayerNorm = defineOp({
     const sum = b.add(x, residual);
     return { sum, normed: b.layerNorm(sum, { weight, bias, eps }) };
   },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...floatDTypes.flatMap((d) =>
       shapes.flatMap((shape) => {
         const both = { x: randomTensor(rng, d, shape), residual: randomTensor(rng, d, shape) };
         const n = shape.slice(-1);
@@ -117,4 +125,13 @@ export const residualLayerNorm = defineOp({
         ];
       }),
     ),
+    {
+      inputs: {
+        x: randomTensor(rng, "bf16", [3, 259]),
+        residual: randomTensor(rng, "bf16", [3, 259]),
+        weight: randomTensor(rng, "f32", [259]),
+        bias: randomTensor(rng, "f16", [259]),
+      },
+    },
+  ],
 });

@@ -29,11 +29,13 @@ export const rmsNorm = defineOp({
     const normed = b.mul(v, scale);
     return castTo(b, weight ? b.mul(normed, castTo(b, weight, v.dtype)) : normed, x.dtype);
   },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...floatDTypes.flatMap((d) =>
       [[0, 4], [1], [3, 7], [2, 5, 64], [2, 1031]].flatMap((shape) => [
         { inputs: { x: randomTensor(rng, d, shape), weight: randomTensor(rng, d, shape.slice(-1)) } },
         { inputs: { x: randomTensor(rng, d, shape) }, attrs: { eps: 1e-6 } },
       ]),
     ),
+    { inputs: { x: randomTensor(rng, "f16", [3, 260]), weight: randomTensor(rng, "f32", [260]) } },
+  ],
 });

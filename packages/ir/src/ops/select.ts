@@ -18,6 +18,17 @@ const isNan = (v: number | bigint): boolean => typeof v === "number" && Number.i
 /** NaN counts as larger than everything, and as equal to itself. */
 const above = (a: number | bigint, b: number | bigint): boolean => !isNan(b) && (isNan(a) || a > b);
 
+/** Two rows of zeros: with equal largest elements at two places, and behind each a smallest one. */
+function long(length: number, ...largest: readonly (readonly number[])[]): Tensor {
+  const x = Tensor.zeros("f32", [largest.length, length]);
+  for (const [row, places] of largest.entries())
+    for (const i of places) {
+      x.set(row * length + i, 1);
+      x.set(row * length + i + 1, -1);
+    }
+  return x;
+}
+
 const argSamples = (rng: Rng) => [
   ...numericDTypes.flatMap((d) => [
     { inputs: { x: randomTensor(rng, d, [1]) } },
@@ -28,6 +39,9 @@ const argSamples = (rng: Rng) => [
   ]),
   ...floatDTypes.map((d) => ({ inputs: { x: Tensor.from(d, [4, 3], [1, NaN, 3, 2, 2, 1, -Infinity, -Infinity, 0, NaN, 1, NaN]) } })),
   { inputs: { x: Tensor.from("i64", [2], [2n ** 53n, 2n ** 53n + 1n]) } },
+  { inputs: { x: Tensor.zeros("u32", [2, 3]) } },
+  ...(["f32", "f64"] as const).map((d) => ({ inputs: { x: Tensor.from(d, [3, 3], [-0, 0, -1, 0, -0, 1e-30, 1, 0.5, 0]) } })),
+  { inputs: { x: long(16_401, [9000, 12_000], [100, 8192]) } },
 ];
 
 const arg = <const N extends string>(name: N, doc: string, better: (a: number | bigint, b: number | bigint) => boolean) =>
@@ -100,5 +114,7 @@ export const topk = defineOp({
       { inputs: { x: randomTensor(rng, d, [2, 3]) }, attrs: { k: 0 } },
     ]),
     ...floatDTypes.map((d) => ({ inputs: { x: Tensor.from(d, [5], [1, NaN, -Infinity, 1, Infinity]) }, attrs: { k: 4 } })),
+    { inputs: { x: randomTensor(rng, "i16", [3, 600]) }, attrs: { k: 40 } },
+    { inputs: { x: randomTensor(rng, "f16", [2, 16_387]) }, attrs: { k: 7 } },
   ],
 });

@@ -10,8 +10,8 @@ import { castTo, widen } from "./widen.ts";
 
 const extent = ([x]: readonly (TensorType | undefined)[], { axis }: { axis: number }) => x?.shape.at(axis) ?? 1;
 
-const samples = (rng: Rng) =>
-  floatDTypes.flatMap((d) => [
+const samples = (rng: Rng) => [
+  ...floatDTypes.flatMap((d) => [
     { inputs: { x: randomTensor(rng, d, [1]) } },
     { inputs: { x: randomTensor(rng, d, [0, 3]) } },
     { inputs: { x: randomTensor(rng, d, [3, 0]) } },
@@ -20,7 +20,11 @@ const samples = (rng: Rng) =>
     { inputs: { x: randomTensor(rng, d, [5, 3]) }, attrs: { axis: 0 } },
     { inputs: { x: randomTensor(rng, d, [2, 1031], 10) } },
     { inputs: { x: Tensor.from(d, [2, 3], [1000, 999, -Infinity, 0, -1000, 0]) } },
-  ]);
+  ]),
+  // e^x would overflow, wherever in a lane the largest element is.
+  { inputs: { x: randomTensor(rng, "f32", [3, 260], 100) } },
+  { inputs: { x: randomTensor(rng, "f32", [2, 3, 7], 200) }, attrs: { axis: 1 } },
+];
 
 /** Largest element of a lane, and the sum of e^(x - largest), which cannot overflow. */
 function normalizer(v: Floats, start: number, length: number, stride: number): { max: number; sum: number } {

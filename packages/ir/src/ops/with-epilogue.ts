@@ -1,11 +1,12 @@
 import { checkAttrs, checkInputs } from "../check.ts";
+import type { DType } from "../dtype.ts";
 import { runBody } from "../elementwise.ts";
 import { AttrError } from "../errors.ts";
 import { runReference } from "../evaluate.ts";
 import type { AttrRecord } from "../graph.ts";
 import { type AnyOpDef, attr, defineOp, type InputSpec, type TensorType, variadic } from "../op.ts";
 import type { Rng } from "../rng.ts";
-import { randomTensor, weightTensor } from "../samples.ts";
+import { intDTypes, randomTensor, weightTensor } from "../samples.ts";
 import { type ScalarBuilder, scalarBuilder } from "../scalar.ts";
 import { Tensor } from "../tensor.ts";
 import { checkBody } from "./region.ts";
@@ -60,6 +61,16 @@ function sample(
   };
 }
 
+/** A result in another dtype than the inner op's: integers, of which some saturate. */
+function converted(rng: Rng, dtype: DType) {
+  const base = sample(rng, "f32", 1, false, [], (s) => s.max(0, s.c(0)));
+  const integers = [
+    [2, 3],
+    [7, 3],
+  ].map((shape) => Tensor.from("f32", shape, randomTensor(rng, "i8", shape).values()));
+  return { inputs: { xs: integers }, attrs: { ...base.attrs, dtype } };
+}
+
 export const withEpilogue = defineOp({
   name: "with_epilogue",
   doc:
@@ -105,5 +116,6 @@ export const withEpilogue = defineOp({
       const [, , extra] = base.inputs.xs;
       return { ...base, inputs: { xs: [randomTensor(rng, "f32", [3, 256]), weightTensor(rng, d, [7, 256]), ...(extra ? [extra] : [])] } };
     }),
+    ...[...intDTypes, "bool" as const].map((dtype) => converted(rng, dtype)),
   ],
 });
