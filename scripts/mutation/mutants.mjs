@@ -57,7 +57,7 @@ const subjects = [
   [/gather|indices|copy|region/, ["gather", "rows"]],
   [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
   [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
-  [/grid|expr/, ["grid"]],
+  [/grid|expr|select|reduce/, ["grid"]],
   [/select|rout|hadamard|elementwise|broadcast|linear|matmul|conv|grouped|embedding/, ["limits"]],
   [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
 ];

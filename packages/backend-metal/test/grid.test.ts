@@ -1,4 +1,6 @@
-import { dim } from "@rlxjs/ir";
+import { metalKernels, planProgram } from "@rlxjs/backend-metal";
+import { type AnyOpDef, type AttrRecord, checkAttrs, dim, graphBuilder, ops } from "@rlxjs/ir";
+import { lowerGraph } from "@rlxjs/runtime";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { add, ceilDiv, div, evalExpr, type Expr, max, min, mul } from "../src/expr.ts";
@@ -74,4 +76,20 @@ test("rows are split where one is long and there are few", () => {
     true,
     false,
   ]);
+});
+
+test("launches of a long row: one for its parts and one that merges them, unless there are many rows", () => {
+  const launchesOf = (def: AnyOpDef, rows: number, length: number, attrs: AttrRecord): number => {
+    const g = graphBuilder("long");
+    for (const [i, v] of g.emit(def, [g.input("x", "f32", [rows, length])], checkAttrs(def, attrs)).entries()) g.output(`${i}`, v);
+    return planProgram(lowerGraph(g.build(), { kernels: metalKernels }), metalKernels).launches.length;
+  };
+  for (const [def, attrs] of [
+    [ops.topk, { k: 3 }],
+    [ops.argmax, {}],
+    [ops.reduceSum, { axes: [1] }],
+  ] as const)
+    expect([launchesOf(def, 2, 2 * PART, attrs), launchesOf(def, 2, PART, attrs), launchesOf(def, 65, 2 * PART, attrs)], def.name).toEqual([
+      2, 1, 1,
+    ]);
 });

@@ -58,6 +58,13 @@ describeVariants("selection", (variant) => {
       );
   });
 
+  test("argmax along an axis between others, in parts", () => {
+    const x = Tensor.zeros("f32", [2, 16_390, 3]);
+    for (const [lane, at] of [16_389, 8191, 8192, 0, 9000, 16_383].entries())
+      x.set((Math.floor(lane / 3) * 16_390 + at) * 3 + (lane % 3), 1);
+    expectRight(variant, ops.argmax, [caseOf(ops.argmax, x, { axis: 1 })]);
+  });
+
   test("topk: one program at every length, ties and NaN", () => {
     const n = dim("n", { min: 5, max: vocabulary });
     using op = new SymbolicOp(backendOf(variant), ops.topk, [{ dtype: "bf16", shape: [2, n] }], { k: 5 }, 1);
