@@ -1,6 +1,7 @@
 import { checkAttrs, dim, type DType, kvFormats, ops, Rng, randomTensor, Tensor, type TensorType } from "@rlxjs/ir";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { biasedAttention } from "../../ir/src/ops/attention-hard-samples.ts";
 import { type AttentionCase, attentionSample } from "../../ir/src/ops/attention-samples.ts";
 import { resultsOf, type Case, type Slots, wrongResults } from "../../backend-cpu/test/one-op.ts";
 import { integer } from "../../backend-cpu/test/suites/attention-problem.ts";
@@ -9,14 +10,16 @@ import { backendOf, describeOnMetal, expectNoFaults, fastest, strictest, type Va
 
 const rng = new Rng(23);
 
-function sampleOf(c: AttentionCase): Case {
-  const { inputs, attrs } = attentionSample(rng, c);
+function caseOf(name: string, { inputs, attrs }: ReturnType<typeof attentionSample>): Case {
   const named: Readonly<Record<string, Tensor | undefined>> = inputs;
-  return { name: JSON.stringify(c), slots: ops.attention.inputs.map(({ name }) => named[name]), attrs: checkAttrs(ops.attention, attrs) };
+  return { name, slots: ops.attention.inputs.map(({ name: slot }) => named[slot]), attrs: checkAttrs(ops.attention, attrs) };
 }
+const sampleOf = (c: AttentionCase): Case => caseOf(JSON.stringify(c), attentionSample(rng, c));
 /** What is wrong with the results on a variant. */
 function wrongOn(variant: Variant, cases: readonly AttentionCase[]): string[] {
-  const samples = cases.map(sampleOf);
+  return wrongWith(variant, cases.map(sampleOf));
+}
+function wrongWith(variant: Variant, samples: readonly Case[]): string[] {
   const wrong = wrongResults(ops.attention, samples, resultsOf(backendOf(variant), ops.attention, samples));
   expectNoFaults();
   return wrong;
@@ -97,6 +100,13 @@ describeOnMetal("attention with heads of every size", () => {
     { ...wide, headDim: 512, kv: "mlx-native-v1:8" },
   ])("%j", (c) => {
     expect(wrongOn(strictest, [c, { ...c, sq: 1 }, { ...c, sq: 3 }])).toEqual([]);
+  });
+});
+
+describeOnMetal("a value that is no number, with a weight that is zero in f32", () => {
+  test.each([2, 20])("%i queries", (sq) => {
+    const sample = biasedAttention(rng, 0, { sq, capacity: 9, heads: [1, 1], headDim: 8 }, -200);
+    expect(wrongWith(strictest, [caseOf(`${sq}`, sample)])).toEqual([]);
   });
 });
 

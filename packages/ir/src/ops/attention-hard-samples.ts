@@ -51,17 +51,18 @@ const emptyParts = (rng: Rng) =>
   });
 
 /**
- * A bias for each score. It hides the values of slot 3, which are NaN, from all queries but one, whose weight for it is too small for an f32: zero times NaN.
- * Slots from 20 to `end` are hidden from all.
+ * A bias for each score. It hides the values of slot 3, which are NaN, from all queries but one, which has `seen` for it. Slots from 20 to `end` are hidden
+ * from all.
  */
-function biased(
+export function biasedAttention(
   rng: Rng,
   end: number,
   more: { readonly sq: number; readonly capacity: number; readonly heads: readonly [number, number]; readonly headDim: number },
+  seen = 0,
 ) {
   const { sq, capacity, heads } = more;
   const bias = (b: number, query: number, slot: number): number => {
-    if (slot === 3 && b === 1 && query === sq - 1) return -200;
+    if (slot === 3 && b === 1 && query === sq - 1) return seen;
     return slot === 3 || (slot >= 20 && slot < end) ? Number.NEGATIVE_INFINITY : rng.normal();
   };
   const sample = attentionSample(rng, { ...more, batch: 2, mask: maskOf("f32", [2, heads[0], sq, capacity], bias) });
@@ -112,10 +113,10 @@ export const hardAttentionSamples = (rng: Rng) => [
   longCache(rng),
   emptyParts(rng),
   // Two tiles of rows, the second of which is not full.
-  biased(rng, 20, { sq: 9, capacity: 40, heads: [2, 2], headDim: 12 }),
+  biasedAttention(rng, 20, { sq: 9, capacity: 40, heads: [2, 2], headDim: 12 }),
   // Fewer keys than half a tile.
-  biased(rng, 0, { sq: 17, capacity: 5, heads: [1, 1], headDim: 4 }),
+  biasedAttention(rng, 0, { sq: 17, capacity: 5, heads: [1, 1], headDim: 4 }),
   // Two chunks of columns, the second of which has one.
-  biased(rng, 68, { sq: 20, capacity: 70, heads: [1, 1], headDim: 65 }),
+  biasedAttention(rng, 68, { sq: 20, capacity: 70, heads: [1, 1], headDim: 65 }),
   poisoned(rng),
 ];
