@@ -11,6 +11,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { argv, exit, stderr, stdout } from "node:process";
 import { parseArgs } from "node:util";
+import { HostBuild } from "./mutation/host-build.mjs";
 import { bindingMutants, hostMutants, shaderMutants } from "./mutation/mutants.mjs";
 import { isSameCode, replaced } from "./mutation/same-code.mjs";
 import { Checkout, folder, Workplace } from "./mutation/workplace.mjs";
@@ -36,11 +37,18 @@ const results = join(folder, "results.jsonl");
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 16);
 const rank = ({ id }) => hash(flags.seed, id);
 
+const isHost = flags.of === "host";
 const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
   samples: new Workplace(`${flags.of}-${flags.place}${i}`),
   ...(flags.quick ? {} : { tests: new Checkout(`${flags.of}-${flags.place}tests-${i}`) }),
+  ...(isHost ? { host: new HostBuild(join(folder, `${flags.of}-${flags.place}objects-${i}`)) } : {}),
 }));
-for (const { samples } of places) await samples.prepare();
+for (const { samples, host } of places) {
+  await samples.prepare();
+  await host?.prepare();
+  // A host may wait for what never comes.
+  if (host) samples.mostIdleMilliseconds = 30_000;
+}
 const everything = mutantsOfKind(await places[0].samples.list())
   .map((mutant) => (flags.quick ? { ...mutant, tests: [] } : mutant))
   .filter(
@@ -59,25 +67,38 @@ const isListed = ({ file, text, changed }) => equivalent.has(hash(file, text, ch
 
 /** Seconds that an op's samples, and a file's tests, take when nothing is changed, and nothing may be wrong then. */
 const time = new Map();
-async function baseline({ samples, tests }) {
+async function baseline({ samples, tests, host }) {
   const measure = async (name, run) => {
     const start = performance.now();
     const said = await run;
     if (said !== "survived") throw new Error(`unchanged sources: ${name}: ${said}`);
     time.set(name, Math.max(time.get(name) ?? 0, (performance.now() - start) / 1000));
   };
+  if (host && queue.length > 0) await measure("build", host.into(builds({ samples, tests }), { ...queue[0], source: queue[0].whole }));
   for (const op of new Set(queue.flatMap(({ ops }) => ops))) await measure(op, samples.ask({ ops: [op] }, 600));
   samples.cache.keep();
   if (tests === undefined) return;
-  if (flags.of === "host") await measure("build", tests.build());
-  for (const file of new Set(queue.flatMap((mutant) => mutant.tests))) await measure(file, tests.test([file], 600));
+  // All about the host are run together.
+  const groups = isHost
+    ? queue.slice(0, 1).map((mutant) => mutant.tests)
+    : [...new Set(queue.flatMap((mutant) => mutant.tests))].map((file) => [file]);
+  for (const files of groups) await measure(files.join(" "), tests.test(files, 600, testing));
   tests.cache.keep();
 }
+/** How tests of the host run: quickly, and none may wait for ever. */
+const testing = isHost ? { options: ["--no-isolate", "--testTimeout=60000"], milliseconds: 180_000 } : {};
+/** Where an addon goes. */
+const builds = ({ samples, tests }) => [
+  join(samples.path, "build"),
+  ...(tests ? [join(tests.root, "packages", "backend-metal", "build")] : []),
+];
 /** Seconds of the processor: what does not end by then does not end. */
 const patience = (names) => 5 + 3 * names.reduce((sum, name) => sum + time.get(name), 0);
 
 /** What its samples, else the compiler, else its tests say of a mutant. */
-async function outcomeOf({ samples, tests }, mutant) {
+async function outcomeOf(place, mutant) {
+  const { samples, tests, host } = place;
+  if (host) return outcomeOfHost(place, mutant);
   const said = mutant.ops.length > 0 ? await saidBySamples(samples, mutant) : "survived";
   if (said !== "survived") return said;
   // Generated kernels are no files that could be compared.
@@ -95,15 +116,26 @@ function saidBySamples(samples, { file, line, source, ops }) {
 }
 
 const saidByTests = (tests, mutant) =>
-  replaced(join(tests.root, mutant.file), mutant, async () => {
-    const built = flags.of === "host" ? await tests.build() : "survived";
-    return built === "survived" ? tests.test(mutant.tests, patience(mutant.tests)) : built;
-  }).finally(() => tests.cache.clean());
+  replaced(join(tests.root, mutant.file), mutant, () => tests.test(mutant.tests, patience(mutant.tests))).finally(() =>
+    tests.cache.clean(),
+  );
+
+/** The same of a mutant of the host, which is in an addon, and that in a process of its own. */
+async function outcomeOfHost({ samples, tests, host }, mutant) {
+  const built = await host.into(builds({ samples, tests }), mutant);
+  if (built !== "survived") return built;
+  samples.end();
+  const said = await samples.ask({ ops: mutant.ops }, patience(mutant.ops)).finally(() => samples.cache.clean());
+  if (said !== "survived") return said;
+  if (await host.isSameCode(mutant)) return "same code";
+  return tests ? tests.test(mutant.tests, 300, testing).finally(() => tests.cache.clean()) : said;
+}
 
 /** A mutant that does not compile is none. */
 function outcomeIn(said) {
   if (said === "survived" || said === "same code") return said;
-  return /\berror:/.test(said) && !said.startsWith("test:") ? "refused" : "killed";
+  const isRefused = isHost ? said.startsWith("error:") : /\berror:/.test(said) && !said.startsWith("test:");
+  return isRefused ? "refused" : "killed";
 }
 
 const quickResults = `${results}.quick`;

@@ -67,7 +67,6 @@ class MetalDevice final : public GpuDevice {
   void keep(std::shared_ptr<MetalLibrary> library) {
     constexpr size_t most = 64;
     latest_[turn_++ % most] = std::move(library);
-    if (turn_ % most != 0) return;
     for (auto it = libraries_.begin(); it != libraries_.end();) it = it->second.expired() ? libraries_.erase(it) : std::next(it);
   }
 

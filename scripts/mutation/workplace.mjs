@@ -31,9 +31,14 @@ const bundleBackend = (sources, outfile, { path, source }) =>
 
 /** What is under way ends with this process. @type {Set<import("node:child_process").ChildProcess>} */
 const children = new Set();
+/** A process, with those that it started where it leads a group. */
+function end(child, signal) {
+  if (child.leads) process.kill(-child.pid, signal);
+  else child.kill(signal);
+}
 for (const signal of ["SIGINT", "SIGTERM"])
   process.once(signal, () => {
-    for (const child of children) child.kill("SIGTERM");
+    for (const child of children) end(child, "SIGTERM");
     process.exit(1);
   });
 
@@ -44,17 +49,18 @@ const mostMilliseconds = 900_000;
  * A Node process' output, or how it ended when it printed nothing. It ends when it has used the processor for so many seconds: unlike time on the
  * clock, that does not depend on what else the machine does.
  */
-function output(args, options, seconds) {
+function output(args, options, seconds, milliseconds = mostMilliseconds) {
   return new Promise((resolve) => {
     const limited = ["-c", 'ulimit -t "$0" && exec "$@"', String(Math.ceil(seconds)), execPath, ...args];
-    const child = spawn("bash", limited, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("bash", limited, { ...options, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    child.leads = true;
     children.add(child);
     const said = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"])
       child[name].setEncoding("utf8").on("data", (text) => {
         said[name] += text;
       });
-    const timer = setTimeout(() => child.kill("SIGKILL"), mostMilliseconds);
+    const timer = setTimeout(() => end(child, "SIGKILL"), milliseconds);
     child.on("close", (status, signal) => {
       clearTimeout(timer);
       children.delete(child);
@@ -121,6 +127,7 @@ export class Workplace {
     this.program = join(this.path, "dist", "mutants.mjs");
     this.cache = new KernelCache(this.path, "-O0");
     this.requests = 0;
+    this.mostIdleMilliseconds = mostMilliseconds;
   }
   prepare = () => bundle(join(backend, "test", "mutants.ts"), this.program);
 
@@ -154,8 +161,11 @@ export class Workplace {
     const { worker } = this;
     const { pid } = worker.child;
     const [cpu, clock] = [processorSeconds(pid), performance.now()];
+    const last = { seconds: cpu, at: clock };
     const watch = setInterval(() => {
-      if (processorSeconds(pid) - cpu > seconds || performance.now() - clock > mostMilliseconds) worker.child.kill("SIGKILL");
+      const [used, now] = [processorSeconds(pid), performance.now()];
+      if (used > last.seconds) Object.assign(last, { seconds: used, at: now });
+      if (used - cpu > seconds || now - clock > mostMilliseconds || now - last.at > this.mostIdleMilliseconds) worker.child.kill("SIGKILL");
     }, 250);
     const said = await new Promise((answer) => {
       worker.answer = answer;
@@ -185,8 +195,13 @@ export class Checkout {
     for (const file of ["tsconfig.base.json", "vitest.config.ts", "package.json"]) copyFileSync(join(root, file), join(this.root, file));
     for (const part of ["ir", "runtime", "backend-cpu", "backend-metal", "models-core"]) this.#copy(join("packages", part));
     for (const part of ["shaders", "native", "scripts"]) this.#copy(part);
-    rmSync(join(this.root, "node_modules"), { force: true });
-    symlinkSync(join(root, "node_modules"), join(this.root, "node_modules"));
+    const modules = join(this.root, "node_modules");
+    rmSync(modules, { recursive: true, force: true });
+    mkdirSync(modules);
+    for (const name of readdirSync(join(root, "node_modules")))
+      if (name !== "@rlxjs") symlinkSync(join(root, "node_modules", name), join(modules, name));
+    // Its links lead to the packages that lie beside it.
+    this.#copy(join("node_modules", "@rlxjs"));
     this.cache = new KernelCache(this.root);
   }
 
@@ -195,25 +210,16 @@ export class Checkout {
     cpSync(join(root, part), join(this.root, part), { recursive: true, verbatimSymlinks: true, filter });
   }
 
-  /** Builds the Metal addon from the sources that are here: "survived", or what the compiler says. */
-  async build() {
-    const { status, text } = await output(
-      ["packages/backend-metal/scripts/build-native.mjs"],
-      { cwd: this.root, env: this.cache.env },
-      600_000,
-    );
-    return status === 0 ? "survived" : `error: ${text.slice(-1000)}`;
-  }
-
   /** "survived", or the first test that fails. */
-  async test(files, seconds) {
+  async test(files, seconds, { options = ["--testTimeout=0"], milliseconds = mostMilliseconds } = {}) {
     const report = join(this.root, "report.json");
     rmSync(report, { force: true });
-    const args = ["run", ...files, "--bail=1", "--maxWorkers=1", "--testTimeout=0", "--reporter=json", `--outputFile=${report}`];
-    const ended = await output(["node_modules/vitest/vitest.mjs", ...args], { cwd: this.root, env: this.cache.env }, seconds);
+    const args = ["run", ...files, "--bail=1", "--maxWorkers=1", ...options, "--reporter=json", `--outputFile=${report}`];
+    const ended = await output(["node_modules/vitest/vitest.mjs", ...args], { cwd: this.root, env: this.cache.env }, seconds, milliseconds);
     if (!existsSync(report)) return ended.text;
     const { success, numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
-    if (success && numPassedTests > 0) return "survived";
+    // The report does not tell of a process that ended before its time.
+    if (success && ended.status === 0 && numPassedTests > 0) return "survived";
     const failed = testResults.flatMap((r) => r.assertionResults).find((r) => r.status === "failed");
     return `test: ${failed?.fullName ?? testResults.map((r) => r.message).join(" ")}`;
   }

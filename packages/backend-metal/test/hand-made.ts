@@ -1,5 +1,5 @@
-// Programs made by hand, of small kernels, for tests of the host. All of x, y and states are f32.
-import { type Dim, dim, Tensor } from "@rlxjs/ir";
+// Programs made by hand, of small kernels, for tests of the host. All of x, y and states are f32 unless they say otherwise.
+import { type Dim, dim, dtypes, Tensor } from "@rlxjs/ir";
 import { constants, float, type Launch, type MetalPlan, read, readWrite, slot, status, uint, write } from "@rlxjs/backend-metal";
 import type { Operand, Program, ProgramBuffer, RunCall, Step } from "@rlxjs/runtime";
 import { MetalDevice, type MetalDeviceOptions } from "../src/device.ts";
@@ -68,19 +68,19 @@ export class HandMade {
     this.source = text;
   }
 
-  buffer(kind: BufferKind, shape: readonly Dim[] = [n]): Operand {
-    return this.#operand({ kind, name: `${kind} ${this.#buffers.length}`, dtype: "f32", shape, bytes: bytesAtMost(shape) });
+  buffer(kind: BufferKind, shape: readonly Dim[] = [n], dtype: "f32" | "u8" = "f32"): Operand {
+    return this.#operand({ kind, name: `${kind} ${this.#buffers.length}`, dtype, shape, bytes: bytesAtMost(shape, dtype) });
   }
   arena(shape: readonly Dim[] = [n]): Operand {
     const offset = this.#arenaBytes;
     this.#arenaBytes += Math.ceil(bytesAtMost(shape) / 64) * 64;
     return this.#operand({ kind: "arena", offset, dtype: "f32", shape, bytes: bytesAtMost(shape) });
   }
-  weight(shape: readonly Dim[]): Operand {
-    return this.#operand({ kind: "weight", source: { kind: "param", name: "w" }, dtype: "f32", shape, bytes: bytesAtMost(shape) });
+  weight(shape: readonly Dim[], dtype: "f32" | "u8" = "f32"): Operand {
+    return this.#operand({ kind: "weight", source: { kind: "param", name: "w" }, dtype, shape, bytes: bytesAtMost(shape, dtype) });
   }
   #operand(buffer: ProgramBuffer): Operand {
-    return { buffer: this.#buffers.push(buffer) - 1, offset: 0, dtype: "f32", shape: buffer.shape };
+    return { buffer: this.#buffers.push(buffer) - 1, offset: 0, dtype: buffer.dtype, shape: buffer.shape };
   }
 
   /** A launch of one of the functions in `source`, over `grid` threads. */
@@ -158,7 +158,8 @@ export class HandMade {
   }
 }
 
-const bytesAtMost = (shape: readonly Dim[]): number => shape.reduce<number>((bytes, d) => bytes * (typeof d === "number" ? d : 4096), 4);
+const bytesAtMost = (shape: readonly Dim[], dtype: "f32" | "u8" = "f32"): number =>
+  shape.reduce<number>((bytes, d) => bytes * (typeof d === "number" ? d : 4096), dtypes[dtype].blockBytes);
 
 /** The addon; tests that use it are within `describeOnMetal`. */
 export function theAddon(): MetalAddon {
