@@ -77,11 +77,12 @@ const generated = '#include "broadcast.h"\n#include "scalar.h"\n';
 /** Ops that together execute what all generated kernels have in common. */
 const typicallyGenerated = ["add", "cast", "region", "where"];
 
-/** The generated kernels that call a function of scalar.h, by its name. */
-function opsCalling(text, line, all) {
+/** Ops whose kernels call a function of scalar.h, by its name. */
+function opsCalling(text, line, opsByFile) {
   const before = text.split("\n").slice(0, line).join("\n");
-  const [, name = ""] = [...before.matchAll(/^(?:inline )?[\w ]+ (?:scalar_)?([a-z]+)\w*\(/gm)].at(-1) ?? [];
-  const named = name === "" ? [] : all.filter((op) => op.includes(name));
+  const [, name = ""] = [...before.matchAll(/^inline [\w ]+ (?:scalar_)?(store_result|[a-z]+)\w*\(/gm)].at(-1) ?? [];
+  if (name === "store_result") return ["with_epilogue", ...["linear", "grouped", "conv", "matmul"].flatMap((file) => opsByFile[file])];
+  const named = name === "" ? [] : opsByFile.generated.filter((op) => op.includes(name));
   return named.length > 0 ? named : typicallyGenerated;
 }
 
@@ -97,7 +98,7 @@ export function shaderMutants(opsByFile) {
     return mutantsOf(text, [...mutations, ...furtherMutations]).map((mutant) => ({
       ...mutant,
       file: `shaders/${file}`,
-      ops: file === "scalar.h" ? opsCalling(text, mutant.line, opsByFile.generated) : ops,
+      ops: file === "scalar.h" ? opsCalling(text, mutant.line, opsByFile) : ops,
       users,
       tests: testsOf(file),
       whole: text,

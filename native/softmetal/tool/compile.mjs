@@ -14,7 +14,7 @@ import { translate } from "./translate.mjs";
  * `source`: the text of a program that is no file, `path` is then only its name. `check`: instrumented for races, bounds and uninitialised memory. `version`: of
  * the language, as __METAL_VERSION__. `optimize`: clang's level.
  * @typedef {{ source?: string, check?: boolean, version?: number, include?: string[], define?: string[], architecture?: Architecture, cache?: string,
- *   optimize?: string }} CompileOptions
+ *   optimize?: string | undefined }} CompileOptions
  */
 /** `library` is undefined when there were errors; `log` has the diagnostics as text. @typedef {{ library: string | undefined, kernels: string[],
  *   diagnostics: Diagnostic[], log: string }} Compiled */

@@ -70,7 +70,7 @@ const divisions = ["-fsanitize=integer-divide-by-zero", "-fsanitize-trap=integer
 /** Clang's flag for the machine that code is made for. @type {Record<Architecture, string>} */
 export const targets = { x64: "--target=x86_64-linux-gnu", arm64: "--target=aarch64-linux-gnu" };
 
-/** Flags that the precompiled shim and the kernels share. @param {{ architecture: Architecture, check: boolean, optimize?: string }} build */
+/** Flags that the precompiled shim and the kernels share. @param {{ architecture: Architecture, check: boolean, optimize?: string | undefined }} build */
 export function compileFlags({ architecture, check, optimize = check ? "-O1" : "-O2" }) {
   const instructions = architecture === "x64" ? ["-mf16c", "-mfma", "-mavx2"] : divisions;
   return [targets[architecture], ...instructions, ...language, ...messages, "-fPIC", "-g1", optimize, ...(check ? checks : [])];

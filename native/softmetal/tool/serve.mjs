@@ -31,7 +31,7 @@ async function inTurn(work) {
  * The library of a source; one that was compiled before costs no run of the preprocessor.
  * @param {Request} request @param {string} cache @param {string} [optimize]
  */
-export async function compileText({ name, source, check, define, architecture, version }, cache, optimize = undefined) {
+export async function compileText({ name, source, check, define, architecture, version }, cache, optimize) {
   const record = join(
     cache,
     toolVersion,
@@ -53,7 +53,7 @@ export async function compileText({ name, source, check, define, architecture, v
 }
 
 /** @param {string} [cache] @param {string} [optimize] clang's level */
-export function serve(cache = defaultCache, optimize = undefined) {
+export function serve(cache = defaultCache, optimize) {
   const lines = createInterface({ input: process.stdin });
   lines.on("line", async (line) => {
     const request = /** @type {Request} */ (JSON.parse(line));
