@@ -58,6 +58,7 @@ const subjects = [
   [/norm|softmax|reduce|scan|select|topk|route|teams|lanes|quads|order|rows|numbers|grid/, ["rows", "reduce", "select"]],
   [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
   [/grid|expr|select|reduce/, ["grid"]],
+  [/kernels\/(attention|reduce|select)/, ["scratch"]],
   [/select|rout|hadamard|elementwise|broadcast|linear|matmul|conv|grouped|embedding/, ["limits"]],
   [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
 ];

@@ -75,6 +75,8 @@ export const transpose = defineOp({
       { inputs: { x: randomTensor(rng, d, [65, 33]) }, attrs: { perm: [1, 0] } },
       { inputs: { x: randomTensor(rng, d, []) }, attrs: { perm: [] } },
     ]),
+    // Three long axes, of which two change places.
+    { inputs: { x: randomTensor(rng, "f16", [17, 19, 18]) }, attrs: { perm: [0, 2, 1] } },
   ],
 });
 
