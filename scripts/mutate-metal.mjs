@@ -38,8 +38,10 @@ const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest(
 const rank = ({ id }) => hash(flags.seed, id);
 
 const isHost = flags.of === "host";
+// A changed shader runs once: compiling it takes longer than that.
+const optimize = flags.of === "shaders" ? "-O0" : undefined;
 const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
-  samples: new Workplace(`${flags.of}-${flags.place}${i}`),
+  samples: new Workplace(`${flags.of}-${flags.place}${i}`, optimize),
   ...(flags.quick ? {} : { tests: new Checkout(`${flags.of}-${flags.place}tests-${i}`) }),
   ...(isHost ? { host: new HostBuild(join(folder, `${flags.of}-${flags.place}objects-${i}`)) } : {}),
 }));

@@ -110,9 +110,10 @@ function processorSeconds(pid) {
   }
 }
 
-/** A folder as the package sees it: `dist` with the program that runs samples, `src`, `shaders`, `build`. Kernels are compiled fast rather than to be fast. */
+/** A folder as the package sees it: `dist` with the program that runs samples, `src`, `shaders`, `build`. */
 export class Workplace {
-  constructor(name) {
+  /** @param {string} name @param {string} [optimize] clang's level for kernels */
+  constructor(name, optimize) {
     this.path = join(folder, name);
     this.sources = join(this.path, "src");
     for (const [from, to] of [
@@ -125,7 +126,7 @@ export class Workplace {
     mkdirSync(join(this.path, "build", "Release"), { recursive: true });
     copyFileSync(join(backend, "build", "Release", "rlxjs_metal.node"), join(this.path, "build", "Release", "rlxjs_metal.node"));
     this.program = join(this.path, "dist", "mutants.mjs");
-    this.cache = new KernelCache(this.path, "-O0");
+    this.cache = new KernelCache(this.path, optimize);
     this.requests = 0;
     this.mostIdleMilliseconds = mostMilliseconds;
   }
