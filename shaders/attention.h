@@ -141,8 +141,8 @@ inline Span span_of(Place at, constant AttentionArgs &args, uint query) {
   const long position = at.start + query, length = at.length;
   const long low = HAS_WINDOW ? position - args.window + 1 : 0, high = CAUSAL ? position + 1 : length;
   Span s;
-  s.low = uint(clamp(low, 0L, length));
-  s.high = uint(clamp(high, long(s.low), length));
+  s.low = uint(min(max(low, 0L), length));
+  s.high = uint(min(max(high, long(s.low)), length));
   return s;
 }
 inline Span no_keys() {

@@ -33,12 +33,12 @@ test("which samples run on references", () => {
   });
   expect(left).toMatchInlineSnapshot(`
     [
-      "attention: 4 of 99",
-      "linear: 21 of 129",
-      "grouped_linear: 6 of 34",
+      "attention: 4 of 105",
+      "linear: 21 of 136",
+      "grouped_linear: 6 of 39",
       "rope_kv_write_pair: 18 of 18",
-      "scatter: 8 of 81",
-      "with_epilogue: 3 of 27",
+      "scatter: 8 of 87",
+      "with_epilogue: 3 of 34",
     ]
   `);
 });

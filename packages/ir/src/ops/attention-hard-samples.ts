@@ -108,15 +108,20 @@ function poisoned(rng: Rng) {
   return sample;
 }
 
+/** Only a kernel that leaves out what a query does not see computes these: a product with a weight of 0 does not. */
+export const unseenValues = "values that are no finite number, each seen by few queries";
+
 /** What random operands do not have. */
 export const hardAttentionSamples = (rng: Rng) => [
   longCache(rng),
   emptyParts(rng),
-  // Two tiles of rows, the second of which is not full.
-  biasedAttention(rng, 20, { sq: 9, capacity: 40, heads: [2, 2], headDim: 12 }),
-  // Fewer keys than half a tile.
-  biasedAttention(rng, 0, { sq: 17, capacity: 5, heads: [1, 1], headDim: 4 }),
-  // Two chunks of columns, the second of which has one.
-  biasedAttention(rng, 68, { sq: 20, capacity: 70, heads: [1, 1], headDim: 65 }),
-  poisoned(rng),
+  ...[
+    // Two tiles of rows, the second of which is not full.
+    biasedAttention(rng, 20, { sq: 9, capacity: 40, heads: [2, 2], headDim: 12 }),
+    // Fewer keys than half a tile.
+    biasedAttention(rng, 0, { sq: 17, capacity: 5, heads: [1, 1], headDim: 4 }),
+    // Two chunks of columns, the second of which has one.
+    biasedAttention(rng, 68, { sq: 20, capacity: 70, heads: [1, 1], headDim: 65 }),
+    poisoned(rng),
+  ].map((sample) => ({ name: unseenValues, ...sample })),
 ];
