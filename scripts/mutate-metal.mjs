@@ -41,6 +41,7 @@ const isHost = flags.of === "host";
 // A changed shader runs once: compiling it takes longer than that.
 const optimize = flags.of === "shaders" ? "-O0" : undefined;
 const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
+  measured: new Set(),
   samples: new Workplace(`${flags.of}-${flags.place}${i}`, optimize),
   ...(flags.quick ? {} : { tests: new Checkout(`${flags.of}-${flags.place}tests-${i}`) }),
   ...(isHost ? { host: new HostBuild(join(folder, `${flags.of}-${flags.place}objects-${i}`)) } : {}),
@@ -67,26 +68,23 @@ const equivalent = new Set(
 );
 const isListed = ({ file, text, changed }) => equivalent.has(hash(file, text, changed));
 
-/** Seconds that an op's samples, and a file's tests, take when nothing is changed, and nothing may be wrong then. */
+/** Seconds that an op's samples, and tests, take when nothing is changed. */
 const time = new Map();
-async function baseline({ samples, tests, host }) {
-  const measure = async (name, run) => {
+/** Asks what a place has not been asked yet, while nothing is changed: nothing may be wrong then. */
+async function measure(measured, cache, names, ask) {
+  const unknown = names.filter((name) => !measured.has(name));
+  for (const name of unknown) {
     const start = performance.now();
-    const said = await run;
+    const said = await ask(name);
     if (said !== "survived") throw new Error(`unchanged sources: ${name}: ${said}`);
     time.set(name, Math.max(time.get(name) ?? 0, (performance.now() - start) / 1000));
-  };
-  if (host && queue.length > 0) await measure("build", host.into(builds({ samples, tests }), { ...queue[0], source: queue[0].whole }));
-  for (const op of new Set(queue.flatMap(({ ops }) => ops))) await measure(op, samples.ask({ ops: [op] }, 600));
-  samples.cache.keep();
-  if (tests === undefined) return;
-  // All about the host are run together.
-  const groups = isHost
-    ? queue.slice(0, 1).map((mutant) => mutant.tests)
-    : [...new Set(queue.flatMap((mutant) => mutant.tests))].map((file) => [file]);
-  for (const files of groups) await measure(files.join(" "), tests.test(files, 600, testing));
-  tests.cache.keep();
+    measured.add(name);
+  }
+  if (unknown.length > 0) cache.keep();
 }
+const measureSamples = ({ samples, measured }, { ops }) => measure(measured, samples.cache, ops, (op) => samples.ask({ ops: [op] }, 600));
+const measureTests = ({ tests, measured }, files, more) =>
+  measure(measured, tests.cache, files, (file) => tests.test(file.split(" "), 600, more));
 /** How tests of the host run: quickly, and none may wait for ever. */
 const testing = isHost ? { options: ["--no-isolate", "--testTimeout=60000"], milliseconds: 180_000 } : {};
 /** Where an addon goes. */
@@ -101,12 +99,15 @@ const patience = (names) => 5 + 3 * names.reduce((sum, name) => sum + time.get(n
 async function outcomeOf(place, mutant) {
   const { samples, tests, host } = place;
   if (host) return outcomeOfHost(place, mutant);
+  await measureSamples(place, mutant);
   const said = mutant.ops.length > 0 ? await saidBySamples(samples, mutant) : "survived";
   if (said !== "survived") return said;
   // Generated kernels are no files that could be compared.
   const isFile = flags.of === "shaders" && !mutant.users.includes("generated");
   if (isFile && (await isSameCode(join(samples.path, "shaders"), mutant))) return "same code";
-  return tests !== undefined && mutant.tests.length > 0 ? saidByTests(tests, mutant) : said;
+  if (tests === undefined || mutant.tests.length === 0) return said;
+  await measureTests(place, mutant.tests);
+  return saidByTests(tests, mutant);
 }
 
 function saidBySamples(samples, { file, line, source, ops }) {
@@ -123,8 +124,16 @@ const saidByTests = (tests, mutant) =>
   );
 
 /** The same of a mutant of the host, which is in an addon, and that in a process of its own. */
-async function outcomeOfHost({ samples, tests, host }, mutant) {
-  const built = await host.into(builds({ samples, tests }), mutant);
+async function outcomeOfHost(place, mutant) {
+  const { samples, tests, host, measured } = place;
+  if (measured.size === 0) {
+    const unchanged = await host.into(builds(place), { ...mutant, source: mutant.whole });
+    if (unchanged !== "survived") throw new Error(`unchanged sources: ${unchanged}`);
+    await measureSamples(place, mutant);
+    // All about the host are run together.
+    if (tests) await measureTests(place, [mutant.tests.join(" ")], testing);
+  }
+  const built = await host.into(builds(place), mutant);
   if (built !== "survived") return built;
   samples.end();
   const said = await samples.ask({ ops: mutant.ops }, patience(mutant.ops)).finally(() => samples.cache.clean());
@@ -154,7 +163,6 @@ const queue = everything
   .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 const end = performance.now() + Number(flags.minutes) * 60_000;
 async function work(place) {
-  await baseline(place);
   for (let mutant = queue.shift(); mutant && performance.now() < end; mutant = queue.shift()) {
     const said = await outcomeOf(place, mutant);
     stderr.write(`${mutant.file}:${mutant.line} ${said.slice(0, 80)}\n`);
