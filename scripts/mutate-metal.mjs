@@ -13,8 +13,8 @@ import { argv, exit, stderr, stdout } from "node:process";
 import { parseArgs } from "node:util";
 import { HostBuild } from "./mutation/host-build.mjs";
 import { bindingMutants, hostMutants, shaderMutants } from "./mutation/mutants.mjs";
-import { isSameCode, replaced } from "./mutation/same-code.mjs";
-import { Checkout, folder, Workplace } from "./mutation/workplace.mjs";
+import { isSameCode } from "./mutation/same-code.mjs";
+import { Checkout, folder, replaced, Workplace } from "./mutation/workplace.mjs";
 import { root } from "./setup.mjs";
 
 const { values: flags, positionals } = parseArgs({

@@ -1,19 +1,9 @@
 // Whether a change of a shader is one at all: the compiler may make the same code of it.
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { compile } from "../../native/softmetal/tool/compile.mjs";
-import { folder } from "./workplace.mjs";
-
-/** Puts a mutant in the place of its file while `work` runs. */
-export async function replaced(path, { source, whole }, work) {
-  writeFileSync(path, source);
-  try {
-    return await work();
-  } finally {
-    writeFileSync(path, whole);
-  }
-}
+import { folder, replaced } from "./workplace.mjs";
 
 /** The code of a .metal file, without line numbers. */
 async function codeOf(shaders, user) {

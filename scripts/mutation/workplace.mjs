@@ -11,6 +11,16 @@ import { root } from "../setup.mjs";
 const backend = join(root, "packages", "backend-metal");
 export const folder = join(root, ".cache", "mutants");
 
+/** Puts a mutant in the place of its file while `work` runs. */
+export async function replaced(path, { source, whole }, work) {
+  writeFileSync(path, source);
+  try {
+    return await work();
+  } finally {
+    writeFileSync(path, whole);
+  }
+}
+
 const bundle = (entry, outfile, plugin) =>
   build({
     ...{ bundle: true, platform: "node", format: "esm", target: "node20", conditions: ["@rlxjs/source"], logLevel: "silent" },

@@ -35,12 +35,14 @@ const computed = (Object.values(ir.ops) as AnyOpDef[]).filter((def) => def.trait
 const named = (op: string): AnyOpDef => computed.find(({ name }) => name === op) as AnyOpDef;
 const samplesOf = once((def: AnyOpDef): Case[] => casesOf(def).filter((sample) => refusal(metalKernels, def, sample) === undefined));
 const chainOnce = once((def: AnyOpDef): Case[] => chainOf(def, samplesOf(def)));
-const definitions = new Map<Case, AnyOpDef>();
-const expectedOnce = once((sample: Case): readonly Tensor[] => expectedOf(definitions.get(sample) as AnyOpDef, sample));
-const wrongOf = (def: AnyOpDef, samples: readonly Case[], results: readonly Tensor[]): string | undefined => {
-  for (const sample of samples) definitions.set(sample, def);
-  return wrongResults(def, samples, results, (_, sample) => expectedOnce(sample))[0];
+const expected = new Map<Case, readonly Tensor[]>();
+const expectedOnce: typeof expectedOf = (def, sample) => {
+  const known = expected.get(sample) ?? expectedOf(def, sample);
+  expected.set(sample, known);
+  return known;
 };
+const wrongOf = (def: AnyOpDef, samples: readonly Case[], results: readonly Tensor[]): string | undefined =>
+  wrongResults(def, samples, results, expectedOnce)[0];
 const expectedRefusals = once((names: string): string =>
   linesOf(refusalsOf(createReferenceBackend(), (op) => names.split(" ").includes(op))),
 );
