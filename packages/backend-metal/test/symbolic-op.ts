@@ -11,9 +11,29 @@ import {
   productOf,
   Tensor,
   type TensorType,
+  type Value,
 } from "@rlxjs/ir";
 import { type Backend, type Executable, lowerGraph, type Program } from "@rlxjs/runtime";
 import { type Slots, wrongResults } from "../../backend-cpu/test/one-op.ts";
+
+/** An operand that begins `shift` elements behind the beginning of an input. */
+export function shiftedInput(g: ReturnType<typeof graphBuilder>, name: string, { dtype, shape }: TensorType, shift: number): Value {
+  const size = productOf(shape);
+  const whole = g.input(name, dtype, [addDims(size, shift)]);
+  return g.reshape(g.slice(whole, { axis: 0, start: shift, size }), { shape });
+}
+/** What such an input is given. */
+export function shiftedBytes(t: Tensor, shift: number): Uint8Array<ArrayBuffer> {
+  const before = byteLength(t.dtype, [shift]);
+  const bytes = new Uint8Array(before + t.bytes.length).fill(0xff);
+  bytes.set(t.bytes, before);
+  return bytes;
+}
+/** Where a result of symbolic extents goes; nothing has written to it. */
+export function unwritten({ dtype, shape }: TensorType, extents: Bindings): Tensor {
+  const actual = evalShape(shape, extents);
+  return Tensor.fromBytes(dtype, actual, new Uint8Array(byteLength(dtype, actual)).fill(0xa5));
+}
 
 /**
  * An op as it stands, whose operands may have symbolic extents: one program for all of their values. Operands are views that begin `shift`
@@ -29,12 +49,7 @@ export class SymbolicOp implements Disposable {
 
   constructor(backend: Backend, def: AnyOpDef, operands: readonly (TensorType | undefined)[], attrs: AttrRecord = {}, shift = 0) {
     const g = graphBuilder(def.name);
-    const values = operands.map((type, i) => {
-      if (!type) return undefined;
-      const size = productOf(type.shape);
-      const whole = g.input(`${i}`, type.dtype, [addDims(size, shift)]);
-      return g.reshape(g.slice(whole, { axis: 0, start: shift, size }), { shape: type.shape });
-    });
+    const values = operands.map((type, i) => type && shiftedInput(g, `${i}`, type, shift));
     this.#def = def;
     this.#shift = shift;
     this.#attrs = checkAttrs(def, attrs);
@@ -50,13 +65,10 @@ export class SymbolicOp implements Disposable {
 
   /** Outputs for operands by slot, whose extents are those of `extents`. */
   run(slots: Slots, extents: Bindings = {}): readonly Tensor[] {
-    const outputs = this.#outputs.map(({ dtype, shape }) => {
-      const actual = evalShape(shape, extents);
-      return Tensor.fromBytes(dtype, actual, new Uint8Array(byteLength(dtype, actual)).fill(0xa5));
-    });
+    const outputs = this.#outputs.map((type) => unwritten(type, extents));
     this.#executable.runSync({
       extents: this.#program.symbols.map((s) => extents[s.name] ?? Number.NaN),
-      inputs: slots.flatMap((t) => (t ? [this.#shifted(t)] : [])),
+      inputs: slots.flatMap((t) => (t ? [shiftedBytes(t, this.#shift)] : [])),
       outputs: outputs.map((t) => t.bytes),
       states: [],
     });
@@ -67,13 +79,6 @@ export class SymbolicOp implements Disposable {
   wrong(slots: Slots, extents: Bindings = {}): string[] {
     const attrs = bindAttrs(this.#def, this.#attrs, extents);
     return wrongResults(this.#def, [{ name: JSON.stringify(extents), slots, attrs }], this.run(slots, extents));
-  }
-
-  #shifted(t: Tensor): Uint8Array<ArrayBuffer> {
-    const before = byteLength(t.dtype, [this.#shift]);
-    const bytes = new Uint8Array(before + t.bytes.length).fill(0xff);
-    bytes.set(t.bytes, before);
-    return bytes;
   }
 
   [Symbol.dispose](): void {

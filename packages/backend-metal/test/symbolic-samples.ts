@@ -1,10 +1,8 @@
 import {
-  addDims,
   type AnyOpDef,
   type AttrRecord,
   type AttrSpec,
   type Bindings,
-  byteLength,
   type Dim,
   dim,
   dtypes,
@@ -12,14 +10,14 @@ import {
   graphBuilder,
   type InputSpec,
   mulDims,
-  productOf,
-  Tensor,
+  type Tensor,
   type TensorType,
   type Value,
 } from "@rlxjs/ir";
 import { evalExpr, type MetalKernel, planProgram } from "@rlxjs/backend-metal";
 import { type Backend, lowerGraph, type Program } from "@rlxjs/runtime";
 import { type Case, opGraph, resultTypes } from "../../backend-cpu/test/one-op.ts";
+import { shiftedBytes, shiftedInput, unwritten } from "./symbolic-op.ts";
 
 type GraphBuilder = ReturnType<typeof graphBuilder>;
 /** What stands for the extents of a sample, by their values. */
@@ -59,10 +57,7 @@ function operands(g: GraphBuilder, def: AnyOpDef, { types }: Symbolic, view: num
     if (!t) return undefined;
     const name = `${prefix}${i}`;
     if (isWritten(def, i)) return g.state(name, t.dtype, t.shape);
-    if (i !== view) return g.input(name, t.dtype, t.shape);
-    const size = productOf(t.shape);
-    const whole = g.input(name, t.dtype, [addDims(size, 1)]);
-    return g.reshape(g.slice(whole, { axis: 0, start: 1, size }), { shape: t.shape });
+    return i === view ? shiftedInput(g, name, t, 1) : g.input(name, t.dtype, t.shape);
   });
 }
 
@@ -138,18 +133,14 @@ export function symbolicResults(backend: Backend, def: AnyOpDef, all: readonly C
     samples.push(sample);
     Object.assign(extents, found.extents);
     const view = shiftedSlot(def, sample, k);
-    for (const [i, t] of sample.slots.entries()) if (t) given.set(`${k}:${i}`, i === view ? behindElement(t) : t.bytes);
+    for (const [i, t] of sample.slots.entries()) if (t) given.set(`${k}:${i}`, i === view ? shiftedBytes(t, 1) : t.bytes);
     const stand = symbolic(def, sample, found.symbols);
     for (const [i, v] of g.emit(def, operands(g, def, stand, view, `${k}:`), stand.attrs).entries()) g.output(`${k}:${i} out`, v);
   }
   if (samples.length === 0) return { samples, results: [], launches: [], launchesOfKnown: [] };
   const graph = g.build();
   const program = lowerGraph(graph, { kernels: backend.kernels });
-  const results = graph.outputs.map(({ value }) => {
-    const { dtype, shape } = graph.values[value] ?? { dtype: "f32", shape: [] };
-    const actual = evalShape(shape, extents);
-    return Tensor.fromBytes(dtype, actual, new Uint8Array(byteLength(dtype, actual)).fill(0xa5));
-  });
+  const results = graph.outputs.map(({ value }) => unwritten(graph.values[value] ?? { dtype: "f32", shape: [] }, extents));
   const states = program.buffers.flatMap((b) => {
     if (b.kind !== "state") return [];
     const state = backend.allocate(b.bytes);
@@ -172,11 +163,4 @@ export function symbolicResults(backend: Backend, def: AnyOpDef, all: readonly C
     launches: launchCounts(program, backend, def.name, extents),
     launchesOfKnown: launchCounts(known, backend, def.name, {}),
   };
-}
-
-function behindElement({ dtype, bytes }: Tensor): Uint8Array<ArrayBuffer> {
-  const { blockBytes } = dtypes[dtype];
-  const longer = new Uint8Array(blockBytes + bytes.length).fill(0xff);
-  longer.set(bytes, blockBytes);
-  return longer;
 }
