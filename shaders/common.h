@@ -28,8 +28,6 @@ inline bf16 to_bf16(float x) {
   return out;
 }
 
-inline bool is_wide(uint dtype) { return dtype == F64 || dtype == I64; }
-
 // Element `index` of a float operand; `dtype` is a function constant, so the branches are gone when the kernel runs.
 inline float load_float(device const uchar *data, uint dtype, ulong index) {
   if (dtype == F16) return float(((device const half *)data)[index]);
@@ -42,7 +40,7 @@ inline void store_float(device uchar *data, uint dtype, ulong index, float value
   else ((device float *)data)[index] = value;
 }
 
-// Element `index` of an integer operand, or of one of bools.
+// Element `index` of an integer operand.
 inline long load_int(device const uchar *data, uint dtype, ulong index) {
   switch (dtype) {
     case I8: return ((device const char *)data)[index];
@@ -50,8 +48,7 @@ inline long load_int(device const uchar *data, uint dtype, ulong index) {
     case I16: return ((device const short *)data)[index];
     case I32: return ((device const int *)data)[index];
     case U32: return ((device const uint *)data)[index];
-    case I64: return ((device const long *)data)[index];
-    default: return data[index] != 0;
+    default: return ((device const long *)data)[index];
   }
 }
 

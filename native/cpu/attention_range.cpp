@@ -106,6 +106,9 @@ void apply_mask(const Attention& a, size_t row_at, size_t slot, size_t count, fl
   }
 }
 
+// The weight of a key that a mask hides: -0, which no exp gives.
+bool is_hidden(float weight) { return weight == 0.0f && __builtin_signbit(weight); }
+
 // Scores [low, high) of a row to weights exp(s - max); the other scores of the vectors touched become weights of zero.
 void weigh(const Attention& a, size_t mask_at, size_t slot, size_t low, size_t high, float* s, float& max, float& sum) {
   const size_t from = low / kLanes * kLanes;
@@ -125,9 +128,10 @@ void weigh(const Attention& a, size_t mask_at, size_t slot, size_t low, size_t h
   if (max == -INFINITY) return;
   vf total = set1(0.0f);
   for (size_t j = from; j < to; j += kLanes) {
-    const vf w = exp(load(s + j) - set1(max));
+    const vf score = load(s + j);
+    const vf w = exp(score - set1(max));
     total = total + w;
-    store(s + j, w);
+    store(s + j, a.mask.tensor ? select(eq(score, set1(-INFINITY)), set1(-0.0f), w) : w);
   }
   sum = reduce_add(total);
 }
@@ -200,7 +204,7 @@ Span visible(const Rows& rows, size_t r, size_t at, size_t count) {
 }
 
 // Values of keys [at, at + count) times their weights, for the rows of one head, whose records begin at `record`. A key that a row does
-// not see is never multiplied by its zero weight.
+// not see is never multiplied by its weight.
 template <class B>
 void weigh_block(const RangeTask& t, const B& values, size_t dim, size_t at, size_t count, const float* weights, const Records& out, size_t record) {
   const Rows& rows = *t.rows;
@@ -228,7 +232,7 @@ void weigh_block(const RangeTask& t, const B& values, size_t dim, size_t at, siz
       }
       for (size_t j = own[i].from; j < own[i].to;) {
         size_t to = j;
-        while (to < own[i].to && w[to] != 0.0f) to++;
+        while (to < own[i].to && !is_hidden(w[to])) to++;
         if (to > j && out.max(record + r + i) != -INFINITY) add_values<B, 1>(sums(i), values, dim, j, to);
         j = to + 1;
       }

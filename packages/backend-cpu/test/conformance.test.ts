@@ -33,7 +33,7 @@ test("which samples run on references", () => {
   });
   expect(left).toMatchInlineSnapshot(`
     [
-      "attention: 4 of 105",
+      "attention: 4 of 114",
       "linear: 21 of 136",
       "grouped_linear: 6 of 39",
       "rope_kv_write_pair: 18 of 18",

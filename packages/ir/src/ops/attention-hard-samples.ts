@@ -1,4 +1,5 @@
 import type { Rng } from "../rng.ts";
+import { randomTensor } from "../samples.ts";
 import { Tensor } from "../tensor.ts";
 import { attentionSample } from "./attention-samples.ts";
 
@@ -49,6 +50,16 @@ const emptyParts = (rng: Rng) =>
     sinks: [Number.NEGATIVE_INFINITY, -200, 2, Number.NaN],
     attrs: { causal: true },
   });
+
+/** Masks of every rank, and such that are broadcast. */
+function broadcastMasks(rng: Rng) {
+  const sizes = { batch: 2, sq: 3, capacity: 9, heads: [4, 2] } as const;
+  const biases = [[], [9], [3, 9], [4, 1, 9], [2, 1, 3, 1]].map((shape) => randomTensor(rng, "f32", shape));
+  return [
+    ...[...biases, randomTensor(rng, "bool", [1, 9])].map((mask) => attentionSample(rng, { ...sizes, mask })),
+    attentionSample(rng, { ...sizes, capacity: 1, mask: Tensor.from("bool", [2, 1], [1, 0]) }),
+  ];
+}
 
 /**
  * A bias for each score. It hides the values of slot 3, which are NaN, from all queries but one, which has `seen` for it. Slots from 20 to `end` are hidden
@@ -115,6 +126,7 @@ export const unseenValues = "values that are no finite number, each seen by few 
 export const hardAttentionSamples = (rng: Rng) => [
   longCache(rng),
   emptyParts(rng),
+  ...broadcastMasks(rng),
   ...[
     // Two tiles of rows, the second of which is not full.
     biasedAttention(rng, 20, { sq: 9, capacity: 40, heads: [2, 2], headDim: 12 }),
@@ -122,6 +134,8 @@ export const hardAttentionSamples = (rng: Rng) => [
     biasedAttention(rng, 0, { sq: 17, capacity: 5, heads: [1, 1], headDim: 4 }),
     // Two chunks of columns, the second of which has one.
     biasedAttention(rng, 68, { sq: 20, capacity: 70, heads: [1, 1], headDim: 65 }),
+    // Values that are seen, with a weight of 0.
+    ...[1, 9].map((sq) => biasedAttention(rng, 20, { sq, capacity: 40, heads: [2, 2], headDim: 12 }, -200)),
     poisoned(rng),
   ].map((sample) => ({ name: unseenValues, ...sample })),
 ];

@@ -62,6 +62,11 @@ function placeSamples(rng: Rng) {
   return [
     { name: "no values, wherever", inputs: { cache: random(1, 4, 0), x: random(1, 3, 0), pos: int(9) }, attrs: {} },
     {
+      name: "vectors of one value",
+      inputs: { cache: random(1, 3, 4, 1), x: random(1, 2, 3), pos: int(1) },
+      attrs: { layout: "head" as const, headDim: 1 },
+    },
+    {
       name: "all but every token",
       inputs: { cache: random(2, 4, 3), x: random(2, 3, 3), pos: ints(1, 9), srcTokOffset: ints(2, 3) },
       attrs: {},

@@ -70,8 +70,8 @@ export const moeRoute = defineOp({
     const weights = normalize ? b.div(scores, b.reduceSum(scores, { axes: [-1], keepDims: true })) : scores;
     return { weights, experts: indices };
   },
-  samples: (rng) =>
-    floatDTypes.flatMap((d) =>
+  samples: (rng) => [
+    ...floatDTypes.flatMap((d) =>
       (["softmax", "sigmoid"] as const).flatMap((scoring) =>
         [true, false].flatMap((normalize) => [
           { inputs: { logits: randomTensor(rng, d, [1, 1]) }, attrs: { k: 1, scoring, normalize } },
@@ -81,6 +81,9 @@ export const moeRoute = defineOp({
         ]),
       ),
     ),
+    // More experts than a threadgroup has threads.
+    { inputs: { logits: randomTensor(rng, "f32", [1, 1500]) }, attrs: { k: 5, scoring: "softmax", normalize: false } },
+  ],
 });
 
 function groupedSample(rng: Rng, x: Tensor, w: Tensor, tokens: number, chosen: number) {

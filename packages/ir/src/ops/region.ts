@@ -67,6 +67,11 @@ export const region = defineOp({
         d,
         (s) => s.mul(s.add(0, 1), 1),
       ),
+      // Truth values that are numbers of the registers.
+      sample(rng, [[2, 1, 1], [2, 3, 7], [7]], d, (s) => {
+        const [a, b] = [s.gt(0, 2), s.lt(1, 2)];
+        return s.add(s.select(s.and(a, b), 0, 1), s.mul(s.c(-1), s.select(s.or(a, b), s.xor(a, b), 2)));
+      }),
     ]),
     ...(["f32", "f64"] as const).map((d) =>
       sample(rng, [[3, 67], [67]], d, (s) => s.mul(s.mul(0, s.sigmoid(0)), s.tanh(s.sqrt(s.abs(1))))),
