@@ -3,9 +3,10 @@
 // are about it. A change of which the compiler makes the same code is none; the files in mutation/equivalent/ list further ones with reasons. Results
 // go to .cache/mutants/results.jsonl; what is there is not done again as long as the file has not changed.
 //
-//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [--quick] [--again] [--place NAME] [FILE[:LINE] ...]
-// `--quick`: no tests; what samples do not kill is tried again without it. `--again`: those that survived before, only. `--place`: a name for the folders
-// of processes that run beside others.
+//   node scripts/mutate-metal.mjs [--of shaders|bindings|host] [--minutes N] [--seed N] [--processes N] [--quick] [--again] [--listed] [--place NAME]
+//     [FILE[:LINE] ...]
+// `--quick`: no tests; what samples do not kill is tried again without it. `--again`: those that survived before, only. `--listed`: those that are listed as
+// equivalent, only; none may be killed. `--place`: a name for the folders of processes that run beside others.
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -27,6 +28,7 @@ const { values: flags, positionals } = parseArgs({
     processes: { type: "string", default: "2" },
     quick: { type: "boolean", default: false },
     again: { type: "boolean", default: false },
+    listed: { type: "boolean", default: false },
     place: { type: "string", default: "" },
   },
 });
@@ -159,7 +161,7 @@ const known = new Map(recordsIn(results));
 const survivedBefore = new Map([...recordsIn(quickResults), ...known].filter(([, { outcome }]) => outcome === "survived"));
 const isWanted = ({ id }) => (flags.again ? survivedBefore.has(id) && known.get(id)?.outcome !== "killed" : !known.has(id));
 const queue = everything
-  .filter((mutant) => isWanted(mutant) && !isListed(mutant) && mutant.ops.length + mutant.tests.length > 0)
+  .filter((mutant) => isWanted(mutant) && isListed(mutant) === flags.listed && mutant.ops.length + mutant.tests.length > 0)
   .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 const end = performance.now() + Number(flags.minutes) * 60_000;
 async function work(place) {
@@ -183,6 +185,7 @@ const count = (outcome) => done.filter((record) => record.outcome === outcome).l
 const survivors = done.filter((record) => record.outcome === "survived" && !isListed(record));
 const share = (100 * count("killed")) / Math.max(1, count("killed") + survivors.length);
 const listed = everything.filter(isListed).length;
+const wronglyListed = done.filter((record) => record.outcome === "killed" && isListed(record));
 const idle = everything.filter(({ ops, tests }) => ops.length + tests.length === 0).length;
 stdout.write(
   `${everything.length} mutants, ${done.length} tried: ${count("refused")} do not compile, ${count("same code")} compile to the same code, ` +
@@ -191,3 +194,4 @@ stdout.write(
 );
 survivors.sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
 for (const { file, line, text, changed } of survivors) stdout.write(`  ${file}:${line}: ${text}\n    ${changed}\n`);
+for (const { file, line, changed, said } of wronglyListed) stdout.write(`  ${file}:${line} is listed, but killed: ${changed}\n    ${said}\n`);

@@ -59,7 +59,7 @@ const subjects = [
   [/scalar|epilogue|broadcast|elementwise|msl/, ["msl", "epilogues"]],
   [/grid|expr|select|reduce/, ["grid"]],
   [/kernels\/(attention|reduce|select)/, ["scratch"]],
-  [/select|rout|hadamard|elementwise|broadcast|linear|matmul|conv|grouped|embedding/, ["limits"]],
+  [/select|rout|hadamard|kv-write|elementwise|epilogue|broadcast|linear|matmul|conv|grouped|embedding/, ["limits"]],
   [/common|expr|checks/, ["rows", "copy", "gather", "linear", "kv-write", "refusals"]],
 ];
 

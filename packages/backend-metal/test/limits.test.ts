@@ -20,13 +20,33 @@ test("what threadgroup memory has room for", () => {
   ]);
 });
 
+/** The same on several operands; the others are not given. */
+const whyOf = (def: AnyOpDef, given: readonly Tensor[], attrs: AttrRecord = {}): string | undefined =>
+  refusal(
+    metalKernels,
+    def,
+    caseOf(
+      def,
+      def.inputs.map((_: unknown, i: number) => given[i]),
+      attrs,
+    ),
+  );
+
 test("products of f64", () => {
-  const product = (def: AnyOpDef, dtype: DType) => {
-    const operands = def.inputs.map((_: unknown, i: number) => (i < 2 ? Tensor.zeros(dtype, [4, 4]) : undefined));
-    return refusal(metalKernels, def, caseOf(def, operands));
-  };
+  const product = (def: AnyOpDef, dtype: DType) => whyOf(def, [Tensor.zeros(dtype, [4, 4]), Tensor.zeros(dtype, [4, 4])]);
   expect([product(ops.linear, "f32"), product(ops.matmul, "bf16")]).toEqual([undefined, undefined]);
   expect([product(ops.linear, "f64"), product(ops.matmul, "f64")]).toEqual(["metal has no f64", "metal has no f64"]);
+});
+
+test("caches of f64", () => {
+  const vectors = (dtype: DType): Tensor => Tensor.zeros(dtype, [1, 2, 4]);
+  const pos = Tensor.zeros("i64", []);
+  const write = (cache: DType, x: DType) => whyOf(ops.kvWrite, [vectors(cache), vectors(x), pos], { headDim: 4 });
+  const writePair = (k: DType, v: DType) =>
+    whyOf(ops.kvWritePair, [vectors(k), vectors(v), vectors("f32"), vectors("f32"), pos], { headDim: 4 });
+  expect([write("f64", "f64"), write("f16", "f32"), writePair("f32", "f16")]).toEqual([undefined, undefined, undefined]);
+  const refused = [write("f64", "f32"), write("f32", "f64"), writePair("f64", "f32"), writePair("f32", "f64")];
+  expect(refused).toEqual(refused.map(() => "metal has no f64"));
 });
 
 /** The sum of so many operands. */
@@ -49,6 +69,19 @@ test("operands that fit into the indices of buffers", () => {
       ),
     );
   expect([region(29), region(30)]).toEqual([undefined, "more than 29 operands"]);
+});
+
+test("epilogues", () => {
+  const epilogue = (extra: readonly DType[], compute: "f32" | "f64" = "f32") => {
+    const operands = [...[1, 2].map(() => Tensor.zeros("f32", [4, 4])), ...extra.map((dtype) => Tensor.zeros(dtype, [4]))];
+    const attrs = { op: "linear", attrs: {}, arity: 2, present: [0, 1], body: { ...sum(1 + extra.length), compute }, dtype: "f32" };
+    return refusal(metalKernels, ops.withEpilogue, caseOf(ops.withEpilogue, operands, attrs as unknown as AttrRecord));
+  };
+  const many = (count: number): DType[] => new Array<DType>(count).fill("f32");
+  expect([epilogue(["f16"]), epilogue(many(24))]).toEqual([undefined, undefined]);
+  expect(epilogue(["f32"], "f64")).toBe("a body of class f64");
+  expect(epilogue(["f32", "f64"])).toBe("metal has no f64");
+  expect(epilogue(many(25))).toBe("an epilogue with more than 24 operands");
 });
 
 test("elements that 32 bits count", () => {
