@@ -39,12 +39,11 @@ function launches(call: Call): readonly Launch[] {
   const [, chosen = 1] = experts.shape;
   const places = productOf(experts.shape);
   const many = atLeast(places, add(fewPlaces(count), 1));
-  const operands = operandConstants(x, w, k, call.out);
-  const expertType = dtypeCode(experts.dtype);
+  const specialised = constants(...operandConstants(x, w, k, call.out), 1, dtypeCode(experts.dtype));
   const args = [uint(places), uint(x.shape.length === 2 ? chosen : 1), uint(count), uint(n), uint(k), slot];
   const alone = finishedLaunch("grouped", call, {
     function: "grouped_rows",
-    constants: constants(...operands, 1, expertType),
+    constants: specialised,
     args,
     buffers: [read(x), read(w), read(experts), status("atomic"), write(call.out)],
     grid: { threadgroups: [mul(sub(1, many), ceilDiv(n, matvecColumns(1))), places, 1] },
@@ -54,7 +53,7 @@ function launches(call: Call): readonly Launch[] {
   if (!bytes) return [alone];
   const tiles = finishedLaunch("grouped", call, {
     function: "grouped_tiles",
-    constants: constants(...operands, 1, expertType),
+    constants: specialised,
     args,
     buffers: [read(x), read(w), scratch("read", 0, bytes.begins), scratch("read", bytes.begins, bytes.order), write(call.out)],
     grid: { threadgroups: [mul(many, add(div(places, TILE_ROWS), min(count, places))), ceilDiv(n, TILE_COLUMNS), 1] },

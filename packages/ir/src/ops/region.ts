@@ -68,7 +68,7 @@ export const region = defineOp({
         (s) => s.mul(s.add(0, 1), 1),
       ),
       // Truth values that are numbers of the registers.
-      sample(rng, [[2, 1, 1], [2, 3, 7], [7]], d, (s) => {
+      sample(rng, [[2, 1, 1], [2, 3, 7], [3, 7]], d, (s) => {
         const [a, b] = [s.gt(0, 2), s.lt(1, 2)];
         return s.add(s.select(s.and(a, b), 0, 1), s.mul(s.c(-1), s.select(s.or(a, b), s.xor(a, b), 2)));
       }),
