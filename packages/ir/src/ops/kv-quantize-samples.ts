@@ -55,10 +55,10 @@ export function kvQuantizeSamples(rng: Rng) {
   const trimmed = sample(small, extents("token", 2, 3, 2), { x: randomTensor(rng, "f32", [2, 3, 5, 32]), pos: ints(1, 4) });
   const poison = vector(64, 1, 4);
   for (const [i, v] of [Number.NaN, Number.POSITIVE_INFINITY, 3e38, 1e-40].entries()) poison.set(65 * i, v);
-  // One value becomes 16 of a quarter of it: 1e-10 as an f32 is their norm.
+  // One value becomes 16 of a quarter of it, with both signs: 1e-10 as an f32 is their norm.
   const least = kvCodec("lloyd-max-v2", 5, 16);
   const peak = Tensor.zeros("f32", [1, 1, 32]);
-  for (const [i, v] of [4e-10, 3.9e-10].entries()) peak.set(16 * i, v);
+  for (const [i, v] of [4e-10, 3.9e-10].entries()) peak.set(16 * i + 1, v);
   return [
     ...codecs.map((codec) => sample(codec, extents("head", 1, 2, 5), { x: vector(2 * codec.headDim, 1, 2), pos: int(3) })),
     ...floatDTypes.map((d) => sample(small, extents("token", 2, 3, 4), { x: randomTensor(rng, d, [2, 3, 96]), pos: ints(1, 0) })),
