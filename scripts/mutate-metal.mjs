@@ -51,8 +51,6 @@ const places = Array.from({ length: Number(flags.processes) }, (_, i) => ({
 for (const { samples, host } of places) {
   await samples.prepare();
   await host?.prepare();
-  // A host may wait for what never comes.
-  if (host) samples.mostIdleMilliseconds = 30_000;
 }
 const everything = mutantsOfKind(await places[0].samples.list())
   .map((mutant) => (flags.quick ? { ...mutant, tests: [] } : mutant))
@@ -132,6 +130,8 @@ async function outcomeOfHost(place, mutant) {
     const unchanged = await host.into(builds(place), { ...mutant, source: mutant.whole });
     if (unchanged !== "survived") throw new Error(`unchanged sources: ${unchanged}`);
     await measureSamples(place, mutant);
+    // A host may wait for what never comes.
+    samples.mostIdleMilliseconds = 30_000;
     // All about the host are run together.
     if (tests) await measureTests(place, [mutant.tests.join(" ")], testing);
   }
@@ -159,7 +159,10 @@ const recordsIn = (path) =>
     .map((record) => [record.id, record]);
 const known = new Map(recordsIn(results));
 const survivedBefore = new Map([...recordsIn(quickResults), ...known].filter(([, { outcome }]) => outcome === "survived"));
-const isWanted = ({ id }) => (flags.again ? survivedBefore.has(id) && known.get(id)?.outcome !== "killed" : !known.has(id));
+const isWanted = ({ id }) => {
+  if (flags.again) return survivedBefore.has(id) && known.get(id)?.outcome !== "killed";
+  return !known.has(id) && !(flags.listed && survivedBefore.has(id));
+};
 const queue = everything
   .filter((mutant) => isWanted(mutant) && isListed(mutant) === flags.listed && mutant.ops.length + mutant.tests.length > 0)
   .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
