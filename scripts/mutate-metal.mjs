@@ -161,7 +161,7 @@ const known = new Map(recordsIn(results));
 const survivedBefore = new Map([...recordsIn(quickResults), ...known].filter(([, { outcome }]) => outcome === "survived"));
 const isWanted = ({ id }) => {
   if (flags.again) return survivedBefore.has(id) && known.get(id)?.outcome !== "killed";
-  return !known.has(id) && !(flags.listed && survivedBefore.has(id));
+  return !known.has(id) && !((flags.listed || flags.quick) && survivedBefore.has(id));
 };
 const queue = everything
   .filter((mutant) => isWanted(mutant) && isListed(mutant) === flags.listed && mutant.ops.length + mutant.tests.length > 0)
