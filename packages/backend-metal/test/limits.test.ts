@@ -4,9 +4,14 @@ import { expect, test } from "vitest";
 import { refusal } from "../../backend-cpu/test/one-op.ts";
 import { caseOf } from "./op-cases.ts";
 
-/** Why no kernel takes an op on an operand; undefined when one does. */
-const why = (def: AnyOpDef, shape: readonly number[], attrs: AttrRecord, dtype: DType = "f32"): string | undefined =>
-  refusal(metalKernels, def, caseOf(def, Tensor.zeros(dtype, shape), attrs));
+/** Why no kernel takes an op on these operands, the first of its slots; undefined when one does. */
+const whyOf = (def: AnyOpDef, given: readonly Tensor[], attrs: AttrRecord = {}): string | undefined => {
+  const slots = Array.from({ length: Math.max(def.inputs.length, given.length) }, (_, i) => given[i]);
+  return refusal(metalKernels, def, caseOf(def, slots, attrs));
+};
+/** The same on one operand of f32. */
+const why = (def: AnyOpDef, shape: readonly number[], attrs: AttrRecord): string | undefined =>
+  whyOf(def, [Tensor.zeros("f32", shape)], attrs);
 
 test("what threadgroup memory has room for", () => {
   const route = (experts: number, k: number) => why(ops.moeRoute, [1, experts], { k });
@@ -19,18 +24,6 @@ test("what threadgroup memory has room for", () => {
     "rows of 16384 values, at most 8192 are supported",
   ]);
 });
-
-/** The same on several operands; the others are not given. */
-const whyOf = (def: AnyOpDef, given: readonly Tensor[], attrs: AttrRecord = {}): string | undefined =>
-  refusal(
-    metalKernels,
-    def,
-    caseOf(
-      def,
-      def.inputs.map((_: unknown, i: number) => given[i]),
-      attrs,
-    ),
-  );
 
 test("products of f64", () => {
   const product = (def: AnyOpDef, dtype: DType) => whyOf(def, [Tensor.zeros(dtype, [4, 4]), Tensor.zeros(dtype, [4, 4])]);
@@ -58,16 +51,10 @@ const sum = (count: number) => ({
 });
 
 test("operands that fit into the indices of buffers", () => {
-  const region = (count: number) =>
-    refusal(
-      metalKernels,
-      ops.region,
-      caseOf(
-        ops.region,
-        Array.from({ length: count }, () => Tensor.zeros("f32", [2])),
-        { body: sum(count), dtypes: ["f32"] } as unknown as AttrRecord,
-      ),
-    );
+  const region = (count: number) => {
+    const operands = Array.from({ length: count }, () => Tensor.zeros("f32", [2]));
+    return whyOf(ops.region, operands, { body: sum(count), dtypes: ["f32"] } as unknown as AttrRecord);
+  };
   expect([region(29), region(30)]).toEqual([undefined, "more than 29 operands"]);
 });
 
@@ -75,7 +62,7 @@ test("epilogues", () => {
   const epilogue = (extra: readonly DType[], compute: "f32" | "f64" = "f32") => {
     const operands = [...[1, 2].map(() => Tensor.zeros("f32", [4, 4])), ...extra.map((dtype) => Tensor.zeros(dtype, [4]))];
     const attrs = { op: "linear", attrs: {}, arity: 2, present: [0, 1], body: { ...sum(1 + extra.length), compute }, dtype: "f32" };
-    return refusal(metalKernels, ops.withEpilogue, caseOf(ops.withEpilogue, operands, attrs as unknown as AttrRecord));
+    return whyOf(ops.withEpilogue, operands, attrs as unknown as AttrRecord);
   };
   const many = (count: number): DType[] => new Array<DType>(count).fill("f32");
   expect([epilogue(["f16"]), epilogue(many(24))]).toEqual([undefined, undefined]);
@@ -85,6 +72,6 @@ test("epilogues", () => {
 });
 
 test("elements that 32 bits count", () => {
-  const negated = (count: number) => refusal(metalKernels, ops.neg, caseOf(ops.neg, { dtype: "f32", shape: [count] } as unknown as Tensor));
+  const negated = (count: number) => whyOf(ops.neg, [{ dtype: "f32", shape: [count] } as unknown as Tensor]);
   expect([negated(2 ** 31), negated(2 ** 31 + 1)]).toEqual([undefined, "more than 2147483648 elements"]);
 });
